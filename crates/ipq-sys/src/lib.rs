@@ -1,0 +1,18 @@
+//! Datagram transports for userspace packet queuing: the [`Transport`] trait, and the netlink socket of a real
+//! kernel, [`NetlinkSocket`].
+//!
+//! A transport moves datagrams and looks at nothing in them. What the bytes mean is the business of `ipq-proto`;
+//! what to do with them that of `ipq`. Simulated kernels implement the trait in `ipq-sim`.
+
+mod batch;
+mod error;
+mod netlink_socket;
+mod syscall;
+mod transport;
+mod wait;
+
+pub use batch::Batch;
+pub use error::{Error, Operation};
+pub use netlink_socket::{NetlinkSocket, SocketOptions};
+pub use transport::{Clock, Deadline, Protocol, Received, Stepped, Transport};
+pub use wait::{MAX_TRANSPORTS, Waited, wait_any};

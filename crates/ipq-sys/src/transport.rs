@@ -1,0 +1,241 @@
+//! What a session needs from a kernel, real or simulated: [`Transport`].
+
+use core::fmt;
+use core::time::Duration;
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+
+use ipq_proto::ip_queue::{NETLINK_FIREWALL, NETLINK_IP6_FW};
+use ipq_proto::{DataModel, Family};
+
+use crate::{Batch, Error};
+
+/// A netlink socket, or what behaves like one: it moves datagrams, and knows nothing of what they say.
+///
+/// `Send`, so that a session can move to another thread; a call never runs beside another one.
+pub trait Transport: fmt::Debug + Send {
+    /// Sends one datagram, given in parts, to the kernel.
+    ///
+    /// A request that the kernel refuses is no error here: the refusal comes back as a message.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not take it at all, for example `ECONNREFUSED` when its module has been unloaded, or
+    /// `EAGAIN` when there is no room; a later try may succeed.
+    fn send(&mut self, datagram: &[IoSlice<'_>]) -> Result<(), Error>;
+
+    /// Sends the datagrams in order and returns how many were sent: fewer than all if one failed after the
+    /// first. The next call reports that failure.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), if not even the first one was sent.
+    fn send_many(&mut self, datagrams: &[IoSlice<'_>]) -> Result<usize, Error> {
+        for (sent, datagram) in datagrams.iter().enumerate() {
+            match self.send(&[*datagram]) {
+                Ok(()) => (),
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => return Ok(sent),
+            }
+        }
+        Ok(datagrams.len())
+    }
+
+    /// Receives one datagram into `buffer`, waiting for it until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// If the socket is of no more use. All that a session can survive is in [`Received`].
+    fn receive(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<Received, Error>;
+
+    /// Receives what is there, waiting for the first datagram until `deadline` and for no other.
+    ///
+    /// `batch` is emptied first. On success it holds at least one outcome; only as the sole one can it hold
+    /// [`TimedOut`](Received::TimedOut), [`Interrupted`](Received::Interrupted) or [`Ended`](Received::Ended).
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    fn receive_many(&mut self, batch: &mut Batch, deadline: Deadline) -> Result<(), Error> {
+        batch.clear();
+        let mut deadline = deadline;
+        while let Some(slot) = batch.vacant() {
+            match self.receive(slot, deadline)? {
+                Received::TimedOut | Received::Interrupted | Received::Ended
+                    if !batch.is_empty() =>
+                {
+                    break;
+                }
+                outcome => batch.push(outcome),
+            }
+            if !batch.ends_with_message() {
+                break;
+            }
+            deadline = Deadline::Immediate;
+        }
+        Ok(())
+    }
+
+    /// A descriptor that becomes readable when a datagram waits, for poll(2) and its kin. A simulated kernel in
+    /// this process has none: it runs only while somebody waits, see [`step`](Self::step).
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Lets the kernel behind a transport without descriptor do one thing, unless nothing happens before
+    /// `deadline`. A kernel with descriptors runs by itself, and has nothing to do here.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel is gone.
+    fn step(&mut self, deadline: Deadline) -> Result<Stepped, Error> {
+        let _ = deadline;
+        Ok(Stepped::Ended)
+    }
+
+    /// Which netlink protocol it speaks.
+    fn protocol(&self) -> Protocol;
+
+    /// The port id by which the kernel knows this socket: what requests carry in their header.
+    fn port_id(&self) -> u32;
+
+    /// Word size and byte order of the kernel on the other side.
+    fn data_model(&self) -> DataModel {
+        DataModel::NATIVE
+    }
+
+    /// The clock that this transport's deadlines are measured by: monotonic, and simulated in a simulated kernel.
+    fn now(&self) -> Clock;
+}
+
+/// A point on a transport's clock: the time since some moment that stays the same for all transports of a kernel.
+pub type Clock = Duration;
+
+/// Until when to wait.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Deadline {
+    /// Not at all.
+    Immediate,
+    /// Until the transport's clock shows this.
+    At(Clock),
+    /// For as long as anything can still come.
+    Never,
+}
+
+impl Deadline {
+    /// The end of a timeout that starts `now`: `None` waits for ever, zero not at all.
+    pub fn after(now: Clock, timeout: Option<Duration>) -> Self {
+        match timeout {
+            None => Self::Never,
+            Some(Duration::ZERO) => Self::Immediate,
+            Some(timeout) => now.checked_add(timeout).map_or(Self::Never, Self::At),
+        }
+    }
+}
+
+/// What came of an attempt to receive. A session can go on after each of these.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Received {
+    /// A datagram from the kernel: the first `len` bytes of the buffer.
+    Datagram {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A datagram from the kernel that was longer than the buffer. The rest of it is lost; the packet it
+    /// announced still waits for its verdict.
+    #[doc(alias = "MSG_TRUNC")]
+    Truncated {
+        /// The bytes of it that are in the buffer.
+        len: usize,
+        /// The length it had.
+        datagram_len: usize,
+    },
+    /// The receive buffer was full and messages were lost. Those that did fit are still to be read.
+    #[doc(alias = "ENOBUFS")]
+    Overrun,
+    /// A datagram that a process sent and not the kernel. It was discarded.
+    Foreign {
+        /// The port id of the sender.
+        port_id: u32,
+    },
+    /// A signal came before anything else.
+    #[doc(alias = "EINTR")]
+    Interrupted,
+    /// The deadline passed.
+    TimedOut,
+    /// Nothing can come any more: a simulated kernel has nothing left to do.
+    Ended,
+}
+
+impl Received {
+    /// Bytes that were put into the buffer.
+    pub const fn len_in_buffer(self) -> usize {
+        match self {
+            Self::Datagram { len } | Self::Truncated { len, .. } => len,
+            _ => 0,
+        }
+    }
+}
+
+/// What a simulated kernel did in one [step](Transport::step).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stepped {
+    /// Something happened; there may be a message now.
+    Progressed,
+    /// Nothing happened before the deadline.
+    TimedOut,
+    /// Nothing will happen any more.
+    Ended,
+}
+
+/// The netlink protocols that carry queued packets.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Protocol {
+    /// `ip_queue`, IPv4.
+    #[doc(alias = "NETLINK_FIREWALL")]
+    Firewall,
+    /// `ip6_queue`, IPv6.
+    #[doc(alias = "NETLINK_IP6_FW")]
+    Ip6Firewall,
+    /// `nfnetlink_queue` and the other subsystems of netfilter.
+    #[doc(alias = "NETLINK_NETFILTER")]
+    Netfilter,
+}
+
+impl Protocol {
+    /// The protocol of the `ip_queue` of `family`.
+    pub const fn ip_queue(family: Family) -> Self {
+        match family {
+            Family::Ipv4 => Self::Firewall,
+            Family::Ipv6 => Self::Ip6Firewall,
+        }
+    }
+
+    /// The family whose `ip_queue` this is; `None` for [`Netfilter`](Self::Netfilter), which carries both.
+    pub const fn family(self) -> Option<Family> {
+        match self {
+            Self::Firewall => Some(Family::Ipv4),
+            Self::Ip6Firewall => Some(Family::Ipv6),
+            Self::Netfilter => None,
+        }
+    }
+
+    /// The number that socket(2) takes.
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Firewall => NETLINK_FIREWALL,
+            Self::Ip6Firewall => NETLINK_IP6_FW,
+            Self::Netfilter => libc::NETLINK_NETFILTER,
+        }
+    }
+}
+
+/// `ip_queue (netlink protocol 3)`.
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Firewall => "ip_queue",
+            Self::Ip6Firewall => "ip6_queue",
+            Self::Netfilter => "nfnetlink_queue",
+        };
+        write!(f, "{name} (netlink protocol {})", self.number())
+    }
+}

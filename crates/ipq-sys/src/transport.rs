@@ -112,7 +112,7 @@ pub type Clock = Duration;
 /// Until when to wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Deadline {
-    /// Not at all.
+    /// Not at all: look at what is there. A simulated kernel does not run meanwhile.
     Immediate,
     /// Until the transport's clock shows this.
     At(Clock),
@@ -121,13 +121,10 @@ pub enum Deadline {
 }
 
 impl Deadline {
-    /// The end of a timeout that starts `now`: `None` waits for ever, zero not at all.
+    /// The end of a timeout that starts `now`: `None` waits for ever. Zero takes what is due now, which a simulated
+    /// kernel may yet have to do.
     pub fn after(now: Clock, timeout: Option<Duration>) -> Self {
-        match timeout {
-            None => Self::Never,
-            Some(Duration::ZERO) => Self::Immediate,
-            Some(timeout) => now.checked_add(timeout).map_or(Self::Never, Self::At),
-        }
+        timeout.and_then(|timeout| now.checked_add(timeout)).map_or(Self::Never, Self::At)
     }
 }
 

@@ -1,0 +1,171 @@
+//! The `ip_queue` module, one instance for each family: [`IpQueue`].
+//!
+//! It holds what waits for a verdict and knows who the peer is. What it decides to do with packets, the kernel
+//! does ([`network`](crate::network)). Source of every rule: spec/ip_queue-kernel.md.
+
+use core::fmt;
+
+use ipq_proto::{CopyMode, Family};
+
+use crate::packet::{Packet, Position};
+use waiting::Waiting;
+
+mod encode;
+mod receive;
+mod waiting;
+
+pub(crate) use encode::{copied, error_message, packet_message, word_sized};
+pub(crate) use receive::{Accepted, receive};
+
+/// The maximum length of a queue unless the sysctl says otherwise.
+#[doc(alias = "IPQ_QMAX_DEFAULT")]
+pub(crate) const DEFAULT_MAX_LENGTH: u32 = 1024;
+
+/// One instance of the module.
+#[derive(Debug)]
+pub(crate) struct IpQueue {
+    family: Family,
+    /// The port id of the program that gets the packets.
+    peer: Option<u32>,
+    mode: CopyMode,
+    max_length: u32,
+    queue_dropped: u32,
+    netlink_dropped: u32,
+    waiting: Waiting,
+}
+
+/// Why a packet is not queued.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
+    CopyModeNone,
+    NoPeer,
+    Full,
+}
+
+impl IpQueue {
+    /// The module as it is when it has just been loaded. Ids are drawn from `seed`.
+    pub(crate) fn new(family: Family, seed: u64, word_len: usize) -> Self {
+        Self {
+            family,
+            peer: None,
+            mode: CopyMode::None,
+            max_length: DEFAULT_MAX_LENGTH,
+            queue_dropped: 0,
+            netlink_dropped: 0,
+            waiting: Waiting::new(seed, word_len),
+        }
+    }
+
+    /// Who would get a packet now, and how much of it.
+    ///
+    /// A full queue is counted.
+    pub(crate) fn admit(&mut self) -> Result<(u32, CopyMode), Refusal> {
+        let peer = match (self.peer, self.mode) {
+            (None, _) => return Err(Refusal::NoPeer),
+            (Some(_), CopyMode::None) => return Err(Refusal::CopyModeNone),
+            (Some(peer), _) => peer,
+        };
+        if self.waiting.len() >= u64::from(self.max_length) {
+            self.queue_dropped = self.queue_dropped.wrapping_add(1);
+            return Err(Refusal::Full);
+        }
+        Ok((peer, self.mode))
+    }
+
+    /// The id that the next packet to be queued will have.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.waiting.next_id()
+    }
+
+    /// Lets `packet` wait for a verdict, under [`next_id`](Self::next_id).
+    pub(crate) fn enqueue(&mut self, packet: Packet, position: Position) {
+        self.waiting.insert(packet, position);
+    }
+
+    /// Takes the packet `id` out of the queue. Its id stays in use until it is [released](Self::release).
+    pub(crate) fn take(&mut self, id: u64) -> Option<(Packet, Position)> {
+        self.waiting.take(id)
+    }
+
+    /// Lets the id of a packet that was taken be used again.
+    pub(crate) fn release(&mut self, id: u64) {
+        self.waiting.release(id);
+    }
+
+    /// Counts a message that its reader's buffer had no room for.
+    pub(crate) fn count_lost_message(&mut self) {
+        self.netlink_dropped = self.netlink_dropped.wrapping_add(1);
+    }
+
+    /// The peer's port id.
+    pub(crate) fn peer(&self) -> Option<u32> {
+        self.peer
+    }
+
+    /// Takes out the packets that `condition` holds for, in the order they came.
+    pub(crate) fn flush(&mut self, condition: impl Fn(&Packet) -> bool) -> Vec<Packet> {
+        self.waiting.flush(condition)
+    }
+
+    /// The peer's socket has closed: there is no peer and no mode any more.
+    pub(crate) fn reset(&mut self) {
+        self.peer = None;
+        self.mode = CopyMode::None;
+    }
+
+    /// `net.ipv4.ip_queue_maxlen`.
+    pub(crate) fn set_max_length(&mut self, max_length: u32) {
+        self.max_length = max_length;
+    }
+
+    /// What `/proc/net/ip_queue` says.
+    pub(crate) fn status(&self) -> IpQueueStatus {
+        IpQueueStatus {
+            family: self.family,
+            peer_port_id: self.peer.unwrap_or(0),
+            copy_mode: self.mode,
+            queue_length: self.waiting.len(),
+            queue_max_length: self.max_length,
+            queue_dropped: self.queue_dropped,
+            netlink_dropped: self.netlink_dropped,
+        }
+    }
+}
+
+/// The state of one `ip_queue`. It prints as `/proc/net/ip_queue` or `/proc/net/ip6_queue` reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IpQueueStatus {
+    /// Which of the two.
+    pub family: Family,
+    /// The port id of the program that gets the packets; 0 if there is none.
+    pub peer_port_id: u32,
+    /// How much of each packet it gets.
+    pub copy_mode: CopyMode,
+    /// Packets that wait for a verdict.
+    pub queue_length: u64,
+    /// How many may wait.
+    pub queue_max_length: u32,
+    /// Packets dropped because the queue was full.
+    pub queue_dropped: u32,
+    /// Packets dropped because the program's receive buffer was full, or its socket gone.
+    pub netlink_dropped: u32,
+}
+
+impl fmt::Display for IpQueueStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = match self.family {
+            Family::Ipv4 => "Netlink dropped",
+            Family::Ipv6 => "Netfilter dropped",
+        };
+        let lines: [(&str, u64); 7] = [
+            ("Peer PID", self.peer_port_id.into()),
+            ("Copy mode", self.copy_mode.value().into()),
+            ("Copy range", self.copy_mode.range().into()),
+            ("Queue length", self.queue_length),
+            ("Queue max. length", self.queue_max_length.into()),
+            ("Queue dropped", self.queue_dropped.into()),
+            (last, self.netlink_dropped.into()),
+        ];
+        lines.iter().try_for_each(|(label, number)| writeln!(f, "{label:<18}: {number}"))
+    }
+}

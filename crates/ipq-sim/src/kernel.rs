@@ -1,0 +1,250 @@
+//! The simulated kernel as its user holds it: [`Kernel`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use core::time::Duration;
+
+use ipq_proto::{DataModel, Family, HardwareAddress, Hook};
+use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Stepped};
+
+use crate::builder::Builder;
+use crate::capture::{CaptureError, Entry, Timestamp};
+use crate::fate::{Fate, Outcome, Totals};
+use crate::ip_queue::IpQueueStatus;
+use crate::machine::{Event, Machine};
+use crate::replay::Replay;
+use crate::rule::{Match, Table, Target};
+use crate::socket::{Socket, SocketOptions};
+
+/// A simulated kernel with `ip_queue`: devices, hooks, rules, and packets that end with exactly one fate.
+///
+/// A handle: clones and sockets share one kernel. It does nothing by itself. It runs while somebody waits on one
+/// of its sockets, or calls [`step`](Self::step), [`run`](Self::run) or [`advance`](Self::advance), and its time
+/// is simulated. The same calls in the same order do the same, always.
+///
+/// ```
+/// use ipq_proto::{Family, Hook};
+/// use ipq_sim::{Fate, Kernel, Match, Reason, Target};
+///
+/// let kernel = Kernel::builder().seed(7).build();
+/// kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
+/// kernel.send(Family::Ipv4, &[0x45; 20]);
+/// kernel.run();
+/// let outcomes = kernel.take_outcomes();
+/// assert_eq!(outcomes[0].fate, Fate::Dropped(Reason::NoPeer));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Kernel(Arc<Mutex<Machine>>);
+
+impl Kernel {
+    /// What a kernel is made from.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(machine: Machine) -> Self {
+        Self(Arc::new(Mutex::new(machine)))
+    }
+
+    /// The machine. One that panicked is looked at as it was left.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a rule to the table `filter`, behind those that the hook has. The first rule that matches counts; a
+    /// packet that no rule matches passes.
+    #[doc(alias = "iptables")]
+    pub fn rule(&self, hook: Hook, condition: Match, target: Target) {
+        self.rule_in(Table::Filter, hook, condition, target);
+    }
+
+    /// Adds a rule to a table of your choice.
+    pub fn rule_in(&self, table: Table, hook: Hook, condition: Match, target: Target) {
+        self.lock().rules.add(hook, table, condition, target);
+    }
+
+    /// Lets a packet come in by `device` now, from its IP header on.
+    ///
+    /// It is received when the kernel next runs, and checked as a real kernel checks it: a header that makes no
+    /// sense or has a wrong checksum ends it before the first hook.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device.
+    pub fn receive(&self, device: &str, family: Family, data: &[u8]) {
+        self.receive_from(device, HardwareAddress::NONE, family, data);
+    }
+
+    /// The same, from a sender with a link-layer address.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device.
+    pub fn receive_from(&self, device: &str, sender: HardwareAddress, family: Family, data: &[u8]) {
+        let mut machine = self.lock();
+        let device = machine.devices.index(device);
+        let mut packet = machine.new_packet(family, data.to_vec());
+        packet.link = machine.devices.link(device, sender);
+        let now = machine.now();
+        machine.plan(now, Event::Receive(packet, device));
+    }
+
+    /// Lets this host send a packet now, from its IP header on, by the device that a route says or else by `lo`.
+    pub fn send(&self, family: Family, data: &[u8]) {
+        self.send_marked(family, data, 0);
+    }
+
+    /// The same, with a netfilter mark.
+    #[doc(alias = "SO_MARK")]
+    pub fn send_marked(&self, family: Family, data: &[u8], mark: u32) {
+        let mut machine = self.lock();
+        let mut packet = machine.new_packet(family, data.to_vec());
+        packet.mark = mark;
+        let now = machine.now();
+        machine.plan(now, Event::Send(packet));
+    }
+
+    /// Lets the packets of a capture come in by `device`, each at its time, read as they are needed.
+    ///
+    /// The first packet that any capture brings sets the simulated wall clock, unless the builder did. Checksums
+    /// and lengths of these packets are taken as they are.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device.
+    pub fn replay<I>(&self, device: &str, capture: I) -> Replay
+    where
+        I: Iterator<Item = Result<Entry, CaptureError>> + Send + 'static,
+    {
+        let mut machine = self.lock();
+        let device = machine.devices.index(device);
+        let index = machine.start_replay(Box::new(capture), device);
+        Replay::new(self.clone(), index)
+    }
+
+    /// Opens a netlink socket to the `ip_queue` of `family`, as a privileged program does it.
+    ///
+    /// # Panics
+    ///
+    /// If the module is not loaded: [`open_socket`](Self::open_socket) tells instead.
+    pub fn socket(&self, family: Family) -> Socket {
+        let opened = self.open_socket(family, SocketOptions::default());
+        opened.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Opens a netlink socket to the `ip_queue` of `family`.
+    ///
+    /// # Errors
+    ///
+    /// `EPROTONOSUPPORT` if the module is not loaded, `EADDRINUSE` if another socket has the port id.
+    pub fn open_socket(&self, family: Family, options: SocketOptions) -> Result<Socket, Error> {
+        let protocol = Protocol::ip_queue(family);
+        let failed = |operation| move |errno| Error { operation, protocol, errno };
+        let mut machine = self.lock();
+        if machine.queue(family).is_none() {
+            return Err(failed(Operation::Open)(ipq_proto::Errno::EPROTONOSUPPORT));
+        }
+        let opened = machine.sockets.open(protocol, options.port_id, options.privileged);
+        let key = opened.map_err(failed(Operation::Bind))?;
+        let socket = machine.sockets.get(key);
+        socket.receive_buffer = options.receive_buffer;
+        socket.ignores_overrun = options.ignores_overrun;
+        Ok(Socket::new(self.clone(), key, protocol, socket.port_id, machine.model))
+    }
+
+    /// Lets the next thing happen, whenever it is due.
+    pub fn step(&self) -> Stepped {
+        self.lock().step(Deadline::Never)
+    }
+
+    /// Runs until nothing is left to happen.
+    pub fn run(&self) {
+        while self.step() == Stepped::Progressed {}
+    }
+
+    /// Runs for a time, and returns when all that was due in it has happened.
+    pub fn advance(&self, time: Duration) {
+        let mut machine = self.lock();
+        let end = machine.now().saturating_add(time);
+        while machine.step(Deadline::At(end)) == Stepped::Progressed {}
+    }
+
+    /// The simulated time since the kernel started.
+    pub fn now(&self) -> Clock {
+        self.lock().now()
+    }
+
+    /// The simulated wall-clock time, which arrival times are in.
+    pub fn wall_clock(&self) -> Timestamp {
+        self.lock().wall_clock()
+    }
+
+    /// The packets that have been delivered so far, in that order.
+    pub fn delivered(&self) -> Vec<Outcome> {
+        let machine = self.lock();
+        let outcomes = machine.outcomes.iter().flatten();
+        outcomes.filter(|outcome| outcome.fate == Fate::Delivered).cloned().collect()
+    }
+
+    /// Takes the packets that have ended since the last call, in the order they ended. Empty if the kernel was
+    /// built only to [count](Builder::count_only) them.
+    pub fn take_outcomes(&self) -> Vec<Outcome> {
+        self.lock().outcomes.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// How many packets there were, and what became of them.
+    pub fn totals(&self) -> Totals {
+        self.lock().totals()
+    }
+
+    /// What `/proc/net/ip_queue` (or `ip6_queue`) says; `None` if the module is not loaded.
+    #[doc(alias = "/proc/net/ip_queue")]
+    pub fn ip_queue_status(&self, family: Family) -> Option<IpQueueStatus> {
+        self.lock().queue(family).map(|queue| queue.status())
+    }
+
+    /// Sets the maximum length of a queue. The sysctl's -1 is [`u32::MAX`]. Without the module it does nothing.
+    #[doc(alias("net.ipv4.ip_queue_maxlen", "net.ipv6.ip6_queue_maxlen"))]
+    pub fn set_queue_max_length(&self, family: Family, max_length: u32) {
+        if let Some(queue) = self.lock().queue(family) {
+            queue.set_max_length(max_length);
+        }
+    }
+
+    /// Loads the module of `family`, if it is not loaded.
+    #[doc(alias = "modprobe")]
+    pub fn load_ip_queue(&self, family: Family) {
+        self.lock().load(family);
+    }
+
+    /// Unloads the module of `family`: what it has queued is dropped.
+    #[doc(alias = "rmmod")]
+    pub fn unload_ip_queue(&self, family: Family) {
+        self.lock().unload_module(family);
+    }
+
+    /// Takes a device down: what is queued and came in by it, or was to leave by it, is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device.
+    pub fn device_down(&self, name: &str) {
+        self.lock().device_down(name);
+    }
+
+    /// Brings a device up again.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device.
+    pub fn device_up(&self, name: &str) {
+        let mut machine = self.lock();
+        let device = machine.devices.index(name);
+        machine.devices.set_up(device, true);
+    }
+
+    /// Word size and byte order of its messages.
+    pub fn data_model(&self) -> DataModel {
+        self.lock().model
+    }
+}

@@ -1,0 +1,41 @@
+//! A simulated kernel with `ip_queue` and `ip6_queue`: no root, no module, no network; deterministic.
+//!
+//! A [`Kernel`] has devices, the five netfilter hooks, tables of rules and both queue modules. Packets enter it
+//! from a [capture](Kernel::replay) or from code ([`receive`](Kernel::receive), [`send`](Kernel::send)), pass the
+//! hooks, and are queued where a rule says so. A program reads them from a [`Socket`], which is a
+//! [`Transport`](ipq_sys::Transport) and carries exactly the bytes that a real kernel's socket carries, and sends
+//! verdicts back. What becomes of each packet is recorded as its [`Fate`].
+//!
+//! The kernel runs while somebody waits for it, in simulated time: a blocking read ends when a message comes, or
+//! when nothing can happen any more.
+
+#![forbid(unsafe_code)]
+
+mod builder;
+pub mod capture;
+mod device;
+mod fate;
+mod headers;
+mod ip_queue;
+mod kernel;
+mod machine;
+mod netlink;
+mod network;
+mod packet;
+mod queueing;
+mod receiver;
+mod replay;
+mod route;
+mod rule;
+mod scenario;
+mod socket;
+
+pub use builder::Builder;
+pub use device::Device;
+pub use fate::{Fate, Outcome, Reason, Totals};
+pub use ip_queue::IpQueueStatus;
+pub use kernel::Kernel;
+pub use replay::{Malformed, Replay, ReplayStatus};
+pub use rule::{Match, Protocol, Table, Target};
+pub use scenario::capture_kernel;
+pub use socket::{Socket, SocketOptions};

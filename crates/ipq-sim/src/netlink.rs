@@ -1,0 +1,146 @@
+//! Netlink sockets as the kernel sees them: port ids, receive buffers and what is lost when one is full.
+
+use std::collections::VecDeque;
+
+use ipq_proto::Errno;
+use ipq_sys::{Protocol, Received};
+use slab::Slab;
+
+/// The size of a receive buffer unless another is asked for, in bytes: `net.core.rmem_default`.
+pub(crate) const DEFAULT_RECEIVE_BUFFER: usize = 212_992;
+
+/// Names a socket inside the kernel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct SocketKey(usize);
+
+/// All sockets of a kernel.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets(Slab<Socket>);
+
+/// A netlink socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) protocol: Protocol,
+    pub(crate) port_id: u32,
+    /// Whether its owner has `CAP_NET_ADMIN`.
+    pub(crate) privileged: bool,
+    pub(crate) receive_buffer: usize,
+    /// `NETLINK_NO_ENOBUFS`.
+    pub(crate) ignores_overrun: bool,
+    /// Descriptors that refer to it.
+    descriptors: usize,
+    waiting: VecDeque<Vec<u8>>,
+    charged: usize,
+    overrun: bool,
+}
+
+/// What a message costs in a receive buffer, in bytes: the memory that holds it, in powers of two, and the
+/// kernel's own record of it. Fitted to the recording: four messages of 112 bytes go into a buffer of 2240.
+fn charge(message_len: usize) -> usize {
+    const SHARED_INFO: usize = 320;
+    const RECORD: usize = 192;
+    (message_len + SHARED_INFO).next_power_of_two() + RECORD
+}
+
+impl Socket {
+    /// Puts a message into the receive buffer, or loses it; says whether it fitted.
+    ///
+    /// A buffer that is not yet over its size takes one more message, however large.
+    pub(crate) fn deliver(&mut self, message: Vec<u8>) -> bool {
+        let fits = self.charged <= self.receive_buffer;
+        if fits {
+            self.charged += charge(message.len());
+            self.waiting.push_back(message);
+        } else {
+            self.overrun = !self.ignores_overrun;
+        }
+        fits
+    }
+
+    /// Whether there is something to receive.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.overrun || !self.waiting.is_empty()
+    }
+
+    /// Takes the next message into `buffer`; `None` if nothing waits. A full buffer is reported once, before the
+    /// messages that did fit.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
+        if core::mem::take(&mut self.overrun) {
+            return Some(Received::Overrun);
+        }
+        let message = self.waiting.pop_front()?;
+        self.charged -= charge(message.len());
+        let len = message.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&message[..len]);
+        Some(if len == message.len() {
+            Received::Datagram { len }
+        } else {
+            Received::Truncated { len, datagram_len: message.len() }
+        })
+    }
+}
+
+impl Sockets {
+    /// Opens a socket and binds it to `port_id`, or to the first free one above all pids of init scripts.
+    pub(crate) fn open(
+        &mut self,
+        protocol: Protocol,
+        port_id: Option<u32>,
+        privileged: bool,
+    ) -> Result<SocketKey, Errno> {
+        const FIRST_PORT_ID: u32 = 1000;
+        const LAST_PORT_ID: u32 = i32::MAX as u32;
+        let free = |port_id| self.find(protocol, port_id).is_none();
+        let port_id = match port_id {
+            Some(port_id) if free(port_id) => port_id,
+            Some(_) => return Err(Errno::EADDRINUSE),
+            None => (FIRST_PORT_ID..=LAST_PORT_ID)
+                .find(|&port_id| free(port_id))
+                .ok_or(Errno::EADDRINUSE)?,
+        };
+        Ok(SocketKey(self.0.insert(Socket {
+            protocol,
+            port_id,
+            privileged,
+            receive_buffer: DEFAULT_RECEIVE_BUFFER,
+            ignores_overrun: false,
+            descriptors: 1,
+            waiting: VecDeque::new(),
+            charged: 0,
+            overrun: false,
+        })))
+    }
+
+    /// Adds a descriptor to a socket, as dup(2) does.
+    pub(crate) fn duplicate(&mut self, key: SocketKey) {
+        self.0[key.0].descriptors += 1;
+    }
+
+    /// Closes one descriptor; with the last one the socket goes and is returned.
+    pub(crate) fn close(&mut self, key: SocketKey) -> Option<Socket> {
+        let socket = &mut self.0[key.0];
+        socket.descriptors -= 1;
+        (socket.descriptors == 0).then(|| self.0.remove(key.0))
+    }
+
+    /// The socket of an open descriptor.
+    pub(crate) fn get(&mut self, key: SocketKey) -> &mut Socket {
+        &mut self.0[key.0]
+    }
+
+    /// The socket that is bound to a port id.
+    pub(crate) fn find(&self, protocol: Protocol, port_id: u32) -> Option<&Socket> {
+        self.0.iter().map(|(_, socket)| socket).find(|socket| socket.has(protocol, port_id))
+    }
+
+    /// The same, to deliver to.
+    pub(crate) fn find_mut(&mut self, protocol: Protocol, port_id: u32) -> Option<&mut Socket> {
+        self.0.iter_mut().map(|(_, socket)| socket).find(|socket| socket.has(protocol, port_id))
+    }
+}
+
+impl Socket {
+    fn has(&self, protocol: Protocol, port_id: u32) -> bool {
+        self.protocol == protocol && self.port_id == port_id
+    }
+}

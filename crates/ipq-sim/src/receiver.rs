@@ -1,0 +1,127 @@
+//! What whoever receives a packet checks: lengths and checksums.
+//!
+//! `ip_queue` repairs nothing, so a packet that a program replaced is looked at here, in full, before it is
+//! delivered (spec/ip_queue-kernel.md, "A verdict takes effect").
+
+use etherparse::checksum::Sum16BitWords;
+use etherparse::{IpNumber, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket};
+use ipq_proto::Family;
+
+use crate::fate::Reason;
+use crate::packet::{Checksums, Packet};
+
+/// Checks the IP header of `packet`, and cuts off what lies behind the length it gives.
+pub(crate) fn check_ip(packet: &mut Packet) -> Result<(), Reason> {
+    if packet.checksums == Checksums::Verified {
+        return Ok(());
+    }
+    let len = match packet.family {
+        Family::Ipv4 => ipv4_len(&packet.data)?,
+        Family::Ipv6 => ipv6_len(&packet.data)?,
+    };
+    if packet.data.len() < len {
+        return Err(Reason::Short);
+    }
+    packet.data.truncate(len);
+    Ok(())
+}
+
+/// Checks the transport header of `packet`, whose IP header has been checked.
+///
+/// A fragment is not checked: its checksum covers the whole.
+pub(crate) fn check_transport(packet: &Packet) -> Result<(), Reason> {
+    if packet.checksums == Checksums::Verified {
+        return Ok(());
+    }
+    let sliced = LaxSlicedPacket::from_ip(&packet.data).map_err(|_| Reason::Malformed)?;
+    let (payload, pseudo_header) = match &sliced.net {
+        Some(LaxNetSlice::Ipv4(ipv4)) => {
+            let header = ipv4.header();
+            let addresses =
+                Sum16BitWords::new().add_4bytes(header.source()).add_4bytes(header.destination());
+            (ipv4.payload(), addresses)
+        }
+        Some(LaxNetSlice::Ipv6(ipv6)) => {
+            let header = ipv6.header();
+            let addresses =
+                Sum16BitWords::new().add_16bytes(header.source()).add_16bytes(header.destination());
+            (ipv6.payload(), addresses)
+        }
+        _ => return Err(Reason::Malformed),
+    };
+    if payload.fragmented { Ok(()) } else { check_payload(packet.family, payload, pseudo_header) }
+}
+
+fn check_payload(
+    family: Family,
+    payload: &LaxIpPayloadSlice<'_>,
+    addresses: Sum16BitWords,
+) -> Result<(), Reason> {
+    let bytes = payload.payload;
+    let with_pseudo_header = |bytes: &[u8]| {
+        // A length above 65,535 is a jumbogram's; its upper half belongs to the sum as well.
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let mut sum = addresses;
+        sum = sum.add_4bytes(len).add_2bytes([0, payload.ip_number.0]);
+        verify(&sum.add_slice(bytes))
+    };
+    match (payload.ip_number, family) {
+        (IpNumber::UDP, _) => match udp_datagram(bytes)? {
+            (datagram, [0, 0]) => match family {
+                Family::Ipv4 => Ok(()),
+                Family::Ipv6 if datagram.is_empty() => Err(Reason::Short),
+                Family::Ipv6 => Err(Reason::TransportChecksum),
+            },
+            (datagram, _) => with_pseudo_header(datagram),
+        },
+        (IpNumber::TCP, _) if bytes.len() < 20 => Err(Reason::Short),
+        (IpNumber::TCP, _) | (IpNumber::IPV6_ICMP, Family::Ipv6) => with_pseudo_header(bytes),
+        (IpNumber::ICMP, Family::Ipv4) if bytes.len() < 8 => Err(Reason::Short),
+        (IpNumber::ICMP, Family::Ipv4) => verify(&Sum16BitWords::new().add_slice(bytes)),
+        _ => Ok(()),
+    }
+}
+
+/// The UDP datagram in `bytes` by its own length, and its checksum field.
+fn udp_datagram(bytes: &[u8]) -> Result<(&[u8], [u8; 2]), Reason> {
+    let Some(&[_, _, _, _, len_high, len_low, sum_high, sum_low]) = bytes.first_chunk() else {
+        return Err(Reason::Short);
+    };
+    let datagram = bytes.get(..usize::from(u16::from_be_bytes([len_high, len_low])));
+    let datagram = datagram.filter(|datagram| datagram.len() >= 8).ok_or(Reason::Short)?;
+    Ok((datagram, [sum_high, sum_low]))
+}
+
+fn verify(sum: &Sum16BitWords) -> Result<(), Reason> {
+    if sum.ones_complement() == 0 { Ok(()) } else { Err(Reason::TransportChecksum) }
+}
+
+/// The total length that an IPv4 header gives, in bytes.
+fn ipv4_len(data: &[u8]) -> Result<usize, Reason> {
+    let Some(&[version_and_len, _, total_high, total_low, ..]) = data.first_chunk::<20>() else {
+        return Err(Reason::Malformed);
+    };
+    let header_len = usize::from(version_and_len & 0xf) * 4;
+    let header = data.get(..header_len).filter(|header| header.len() >= 20);
+    let header = header.filter(|_| version_and_len >> 4 == 4).ok_or(Reason::Malformed)?;
+    if Sum16BitWords::new().add_slice(header).ones_complement() != 0 {
+        return Err(Reason::IpChecksum);
+    }
+    let total_len = usize::from(u16::from_be_bytes([total_high, total_low]));
+    if total_len < header_len { Err(Reason::Malformed) } else { Ok(total_len) }
+}
+
+/// The length that an IPv6 header gives, itself included, in bytes. A jumbogram gives none: it has all there is.
+fn ipv6_len(data: &[u8]) -> Result<usize, Reason> {
+    let Some(&[version_and_class, _, _, _, len_high, len_low, ..]) = data.first_chunk::<40>()
+    else {
+        return Err(Reason::Malformed);
+    };
+    if version_and_class >> 4 != 6 {
+        return Err(Reason::Malformed);
+    }
+    match u16::from_be_bytes([len_high, len_low]) {
+        0 => Ok(data.len()),
+        payload_len => Ok(40 + usize::from(payload_len)),
+    }
+}

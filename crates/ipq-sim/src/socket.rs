@@ -1,0 +1,144 @@
+//! The program's end of a netlink socket to a simulated kernel: [`Socket`].
+
+use core::fmt;
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+
+use ipq_proto::DataModel;
+use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Received, Stepped, Transport};
+
+use crate::kernel::Kernel;
+use crate::netlink::{DEFAULT_RECEIVE_BUFFER, SocketKey};
+
+/// A netlink socket to a simulated kernel. While it waits, the kernel runs.
+///
+/// Closed when dropped. [Duplicates](Self::duplicate) refer to the same socket, which closes with the last one.
+pub struct Socket {
+    kernel: Kernel,
+    key: SocketKey,
+    protocol: Protocol,
+    port_id: u32,
+    model: DataModel,
+    /// The parts of a datagram, put together.
+    datagram: Vec<u8>,
+}
+
+/// How a [`Socket`] is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// The port id to bind to; `None` takes a free one.
+    pub port_id: Option<u32>,
+    /// Whether its owner has `CAP_NET_ADMIN`.
+    #[doc(alias = "CAP_NET_ADMIN")]
+    pub privileged: bool,
+    /// The size of the receive buffer in bytes, counted as the kernel does, with its overhead.
+    #[doc(alias = "SO_RCVBUF")]
+    pub receive_buffer: usize,
+    /// Whether a full receive buffer goes unreported.
+    #[doc(alias = "NETLINK_NO_ENOBUFS")]
+    pub ignores_overrun: bool,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            port_id: None,
+            privileged: true,
+            receive_buffer: DEFAULT_RECEIVE_BUFFER,
+            ignores_overrun: false,
+        }
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(
+        kernel: Kernel,
+        key: SocketKey,
+        protocol: Protocol,
+        port_id: u32,
+        model: DataModel,
+    ) -> Self {
+        Self { kernel, key, protocol, port_id, model, datagram: Vec::new() }
+    }
+
+    /// Another descriptor of the same socket, as dup(2) gives one.
+    #[doc(alias = "dup")]
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        self.kernel.lock().sockets.duplicate(self.key);
+        Self::new(self.kernel.clone(), self.key, self.protocol, self.port_id, self.model)
+    }
+
+    /// The kernel behind it.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+}
+
+impl Transport for Socket {
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> Result<(), Error> {
+        self.datagram.clear();
+        for part in parts {
+            self.datagram.extend_from_slice(part);
+        }
+        let sent = self.kernel.lock().datagram_from_user(self.key, &self.datagram);
+        sent.map_err(|errno| Error { operation: Operation::Send, protocol: self.protocol, errno })
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<Received, Error> {
+        let mut machine = self.kernel.lock();
+        loop {
+            if let Some(received) = machine.sockets.get(self.key).receive(buffer) {
+                return Ok(received);
+            }
+            match machine.step(deadline) {
+                Stepped::Progressed => (),
+                Stepped::TimedOut => return Ok(Received::TimedOut),
+                Stepped::Ended => return Ok(Received::Ended),
+            }
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn step(&mut self, deadline: Deadline) -> Result<Stepped, Error> {
+        let mut machine = self.kernel.lock();
+        if machine.sockets.get(self.key).is_readable() {
+            return Ok(Stepped::Progressed);
+        }
+        Ok(machine.step(deadline))
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    fn port_id(&self) -> u32 {
+        self.port_id
+    }
+
+    fn data_model(&self) -> DataModel {
+        self.model
+    }
+
+    fn now(&self) -> Clock {
+        self.kernel.now()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.kernel.lock().close(self.key);
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("protocol", &self.protocol)
+            .field("port_id", &self.port_id)
+            .finish_non_exhaustive()
+    }
+}

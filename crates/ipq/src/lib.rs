@@ -1,0 +1,41 @@
+//! Userspace packet queuing: one session over every kernel that has a packet queue, and over a simulated one.
+//!
+//! A rule of the firewall (`-j QUEUE`) hands packets to a program; the program looks at each and sends back a
+//! [`Verdict`]: let it pass, drop it, or put another one in its place. [`Queue`] is that program's side. It
+//! replaces libipq(3), and works the same on `ip_queue`, for IPv4 and IPv6, and on the simulated kernel of
+//! `ipq-sim`, which needs neither root nor a module.
+//!
+//! ```no_run
+//! use ipq::{CopyMode, Family, Queue, Verdict};
+//!
+//! let mut queue = Queue::open("auto".parse()?, Family::Ipv4)?;
+//! queue.set_mode(CopyMode::Packet { range: 2048 })?;
+//! queue.run(|packet| if packet.payload().len() > 1000 { Verdict::Drop } else { Verdict::Accept })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! To test an application, give it the socket of a simulated kernel; nothing else changes. See [`Queue`].
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod event;
+mod families;
+mod lane;
+mod packet;
+mod queue;
+mod statistics;
+mod transport_name;
+
+pub use error::{Error, Fault};
+pub use event::{Event, Refusal};
+pub use families::Families;
+pub use packet::{Packet, PacketId};
+pub use queue::Queue;
+pub use statistics::Statistics;
+pub use transport_name::{ParseTransportError, TransportName};
+
+pub use ipq_proto::ip_queue::Timestamp;
+pub use ipq_proto::{
+    CopyMode, DeviceName, Errno, EtherType, Family, HardwareAddress, HardwareType, Hook, Verdict,
+};

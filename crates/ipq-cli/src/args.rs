@@ -1,0 +1,173 @@
+//! What the program understands: [`Args`].
+
+use core::time::Duration;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use ipq::{CopyMode, Families, TransportName, Verdict};
+
+/// Userspace packet queuing: look at, pass, drop and count queued packets.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage. Data go to stdout, messages to stderr.
+#[derive(Clone, Debug, Parser)]
+#[command(version, disable_help_subcommand = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Give every queued packet the same verdict, and show it.
+    Passer(PasserArgs),
+}
+
+/// Give every queued packet the same verdict, and show it.
+///
+/// With the transport sim:FILE it needs neither root nor a module: the packets of the capture come in on eth0 of a
+/// simulated kernel, each is queued before routing, and the run ends with the file.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct PasserArgs {
+    /// Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE. If it is not given,
+    /// the environment variable `IPQ_TRANSPORT` says it; else it is auto.
+    #[arg(long, value_name = "T")]
+    pub transport: Option<TransportName>,
+
+    /// Which packets: ipv4, ipv6 or both.
+    #[arg(long, value_name = "FAMILY", default_value_t)]
+    pub family: Families,
+
+    /// How much of each packet is wanted: its metadata, or the packet too.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = CopyArg::Packet)]
+    pub copy: CopyArg,
+
+    /// How many bytes of each packet at most; 0 for all of it, cut to 65535.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub range: u32,
+
+    /// What becomes of each packet.
+    #[arg(long, value_enum, default_value_t = VerdictArg::Accept)]
+    pub verdict: VerdictArg,
+
+    /// Stop after this many packets.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+
+    /// Stop when no packet came for this long, for example 500ms or 2m.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print no packets, only the summary.
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Write the packets that left the queue alive to this file, as pcap.
+    #[arg(long, value_name = "FILE.pcap")]
+    pub write: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  ipq-cli passer --transport sim:capture.pcap
+  ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
+  ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
+  iptables -A OUTPUT -p icmp -j QUEUE && ipq-cli passer --transport ip_queue --family ipv4";
+
+/// The value of `--copy`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum CopyArg {
+    /// The metadata, and no payload.
+    Meta,
+    /// Metadata and payload.
+    Packet,
+}
+
+/// The value of `--verdict`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum VerdictArg {
+    /// Let it go on.
+    Accept,
+    /// Discard it.
+    Drop,
+    /// Call the same hook again, which may queue it again.
+    Repeat,
+    /// Queue it again.
+    Queue,
+    /// Let it go on, past the rest of the hook.
+    Stop,
+}
+
+impl VerdictArg {
+    /// Whether the packet comes back.
+    pub(crate) const fn comes_back(self) -> bool {
+        matches!(self, Self::Repeat | Self::Queue)
+    }
+}
+
+impl From<VerdictArg> for Verdict {
+    fn from(arg: VerdictArg) -> Self {
+        match arg {
+            VerdictArg::Accept => Self::Accept,
+            VerdictArg::Drop => Self::Drop,
+            VerdictArg::Repeat => Self::Repeat,
+            VerdictArg::Queue => Self::Queue,
+            VerdictArg::Stop => Self::Stop,
+        }
+    }
+}
+
+impl PasserArgs {
+    /// The copy mode that is asked for.
+    pub(crate) const fn copy_mode(&self) -> CopyMode {
+        match self.copy {
+            CopyArg::Meta => CopyMode::Metadata,
+            CopyArg::Packet => CopyMode::Packet { range: self.range },
+        }
+    }
+
+    /// What is wrong with the arguments together, though each is right.
+    pub(crate) fn contradiction(&self, transport: &TransportName) -> Option<&'static str> {
+        let is_simulated = matches!(transport, TransportName::Sim(_));
+        if self.copy == CopyArg::Meta && self.range != 0 {
+            return Some(
+                "--range says how much of each packet is wanted, but --copy meta wants none",
+            );
+        }
+        if self.copy == CopyArg::Meta && self.write.is_some() && !is_simulated {
+            return Some("--write needs the packets: use --copy packet");
+        }
+        if self.verdict.comes_back() && is_simulated && self.count.is_none() {
+            return Some(
+                "--verdict repeat and queue bring every packet back for ever, because the rule of sim:FILE queues \
+                 all: say with --count when to stop",
+            );
+        }
+        None
+    }
+
+    /// The transport: the one given, else that of `$IPQ_TRANSPORT`, which a program that runs with the rights of
+    /// another user does not trust, else `auto`.
+    pub(crate) fn transport(&self) -> Result<TransportName, String> {
+        const VARIABLE: &str = "IPQ_TRANSPORT";
+        if let Some(name) = &self.transport {
+            return Ok(name.clone());
+        }
+        let own_rights = nix::unistd::getuid() == nix::unistd::geteuid()
+            && nix::unistd::getgid() == nix::unistd::getegid();
+        match std::env::var_os(VARIABLE).filter(|value| own_rights && !value.is_empty()) {
+            Some(value) => {
+                let name = value.to_str().ok_or_else(|| format!("{VARIABLE} is no UTF-8"))?;
+                name.parse().map_err(|error| format!("{VARIABLE}: {error}"))
+            }
+            None => Ok(TransportName::Auto),
+        }
+    }
+}

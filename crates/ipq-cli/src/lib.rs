@@ -1,0 +1,26 @@
+//! The command line of userspace packet queuing, as a library, so that its definitions can be documented and
+//! tested: [`Args`] is what the program understands, [`main`] is the program.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod dissect;
+mod json;
+mod output;
+mod passer;
+mod source;
+mod text;
+
+pub use args::{Args, Command, CopyArg, PasserArgs, VerdictArg};
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the program with the arguments of this process: 0 done, 1 failed, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let Args { command } = Args::parse();
+    match command {
+        Command::Passer(args) => passer::main(&args),
+    }
+}

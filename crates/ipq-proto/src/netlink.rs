@@ -297,6 +297,17 @@ impl<'a> Message<'a> {
         let rest = rest.get(padding(len).len()..).unwrap_or(&[]);
         Ok((Self { header, body, offset: 0 }, rest))
     }
+
+    /// The message of a datagram of which only the beginning was received (`MSG_TRUNC`): its body is what is there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no whole header.
+    pub fn decode_cut<O: ByteOrder + 'a>(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let (raw, body) = RawHeader::<O>::ref_from_prefix(bytes)
+            .map_err(|_| DecodeError::too_short("netlink header", HEADER_LEN, bytes.len()))?;
+        Ok(Self { header: raw.into(), body, offset: 0 })
+    }
 }
 
 impl fmt::Debug for Message<'_> {

@@ -80,6 +80,25 @@ impl<A: Abi> PacketMsg<A> {
             data_len: word("data length", data_len)?,
         })
     }
+
+    /// What this says of a packet with this payload.
+    fn describe<'a>(&self, payload: &'a [u8]) -> Packet<'a> {
+        Packet {
+            id: self.id.into(),
+            mark: self.mark.into(),
+            timestamp: Timestamp {
+                seconds: self.timestamp_seconds.into(),
+                microseconds: self.timestamp_microseconds.into(),
+            },
+            hook: Hook(self.hook.get()),
+            input_device: DeviceName::from_wire(self.input_device),
+            output_device: DeviceName::from_wire(self.output_device),
+            hw_protocol: EtherType(self.hw_protocol.get()),
+            hw_type: HardwareType(self.hw_type.get()),
+            hw_address: HardwareAddress::from_wire(self.hw_addrlen, self.hw_addr),
+            payload,
+        }
+    }
 }
 
 /// When a packet arrived. All zero if the kernel did not say, as for a packet made on this host.
@@ -141,9 +160,7 @@ impl<'a> Packet<'a> {
     /// If the fixed part (96 bytes, or 72 with 32-bit words) is not all there, or the data length claims more
     /// payload than there is.
     pub fn decode<A: Abi>(body: &'a [u8]) -> Result<Self, DecodeError> {
-        const WHAT: &str = "packet message";
-        let (raw, rest) = PacketMsg::<A>::ref_from_prefix(body)
-            .map_err(|_| DecodeError::too_short(WHAT, size_of::<PacketMsg<A>>(), body.len()))?;
+        let (raw, rest) = split::<A>(body)?;
         let claimed = raw.data_len.into();
         let payload = usize::try_from(claimed).ok().and_then(|len| rest.get(..len));
         let payload = payload.ok_or(DecodeError {
@@ -151,22 +168,26 @@ impl<'a> Packet<'a> {
             offset: offset_of!(PacketMsg<A>, data_len),
             problem: Problem::ClaimsTooMuch { claimed, have: rest.len() },
         })?;
-        Ok(Self {
-            id: raw.id.into(),
-            mark: raw.mark.into(),
-            timestamp: Timestamp {
-                seconds: raw.timestamp_seconds.into(),
-                microseconds: raw.timestamp_microseconds.into(),
-            },
-            hook: Hook(raw.hook.get()),
-            input_device: DeviceName::from_wire(raw.input_device),
-            output_device: DeviceName::from_wire(raw.output_device),
-            hw_protocol: EtherType(raw.hw_protocol.get()),
-            hw_type: HardwareType(raw.hw_type.get()),
-            hw_address: HardwareAddress::from_wire(raw.hw_addrlen, raw.hw_addr),
-            payload,
-        })
+        Ok(raw.describe(payload))
     }
+
+    /// The body of an `IPQM_PACKET` of which only the beginning was received: the payload is what is there of it.
+    ///
+    /// # Errors
+    ///
+    /// If the fixed part is not all there.
+    pub fn decode_cut<A: Abi>(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let (raw, rest) = split::<A>(body)?;
+        let whole = usize::try_from(raw.data_len.into()).ok().and_then(|len| rest.get(..len));
+        Ok(raw.describe(whole.unwrap_or(rest)))
+    }
+}
+
+/// The fixed part of a packet message, and what follows it.
+fn split<A: Abi>(body: &[u8]) -> Result<(&PacketMsg<A>, &[u8]), DecodeError> {
+    PacketMsg::<A>::ref_from_prefix(body).map_err(|_| {
+        DecodeError::too_short("packet message", size_of::<PacketMsg<A>>(), body.len())
+    })
 }
 
 impl fmt::Debug for Packet<'_> {

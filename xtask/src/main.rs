@@ -1,0 +1,53 @@
+//! Project tasks: `cargo xtask <task>`, and `cargo xtask --help` for what there is.
+
+#![forbid(unsafe_code)]
+
+mod ci;
+mod fuzz;
+mod golden;
+mod tidy;
+mod tool;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Project tasks of ipq.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run everything that CI runs: format, tidy, golden, lints, all tests, docs, fuzz seeds, dependencies.
+    Ci,
+    /// Check the files of the project for what no compiler looks at.
+    Tidy,
+    /// Make the layouts in tests/golden again, as the C compiler has them.
+    Golden {
+        /// Only compare them with what the compiler makes.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the fuzz targets, one after the other (needs cargo-fuzz and a nightly compiler).
+    Fuzz(fuzz::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Ci => return ci::run(),
+        Task::Tidy => tidy::run(),
+        Task::Golden { check } => golden::run(check),
+        Task::Fuzz(args) => fuzz::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -42,6 +42,7 @@ mod hardware;
 pub mod ip_queue;
 mod netfilter;
 pub mod netlink;
+pub mod nfqueue;
 
 pub use abi::{Abi, DataModel, Ilp32, Lp64, Native};
 pub use errno::Errno;

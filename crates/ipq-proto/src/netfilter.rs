@@ -67,7 +67,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Where on its way through the kernel a packet was queued (`linux/netfilter.h`, `NF_INET_*`).
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Hook(pub u32);
 
 #[expect(non_upper_case_globals, reason = "constants that are used and matched like variants")]

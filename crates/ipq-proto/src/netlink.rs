@@ -2,14 +2,16 @@
 //!
 //! Source: netlink(7), `linux/netlink.h`. Everything is in the byte order of the kernel that speaks.
 
+pub mod attribute;
+
 use core::fmt;
 use core::marker::PhantomData;
 
 use zerocopy::byteorder::{I32, U16, U32};
 use zerocopy::{ByteOrder, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::Errno;
 use crate::error::{DecodeError, EncodeError, Problem};
-use crate::{Errno, abi::Field};
 
 /// Messages start at multiples of this many bytes.
 #[doc(alias = "NLMSG_ALIGNTO")]
@@ -187,7 +189,7 @@ impl<O: ByteOrder> From<&RawHeader<O>> for Header {
 }
 
 /// The fixed part of a message, after the netlink header.
-pub trait Body: Field {
+pub trait Body: IntoBytes + Immutable + Unaligned {
     /// The byte order it is in, and its header with it.
     type Order: ByteOrder + 'static;
 }
@@ -196,7 +198,7 @@ pub trait Body: Field {
 ///
 /// A message that goes on, with a replacement or a payload, is sent as these bytes and then the others.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[derive(FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Immutable, IntoBytes, Unaligned)]
 #[repr(C)]
 pub struct Framed<B: Body> {
     header: RawHeader<B::Order>,
@@ -210,10 +212,11 @@ impl<B: Body> Framed<B> {
     ///
     /// If the length does not fit the header's 32 bits.
     pub fn new(header: Header, body: B, trailing_len: usize) -> Result<Self, EncodeError> {
-        let whole = size_of::<Self>().checked_add(trailing_len);
-        let len = whole.and_then(|len| u32::try_from(len).ok()).ok_or_else(|| {
-            EncodeError::new::<u32>("message length", i128::try_from(trailing_len).unwrap_or(-1))
-        })?;
+        let [head, trailing] =
+            [size_of::<Self>(), trailing_len].map(|len| u64::try_from(len).unwrap_or(u64::MAX));
+        let whole = head.saturating_add(trailing);
+        let len =
+            u32::try_from(whole).map_err(|_| EncodeError::new::<u32>("message length", whole))?;
         Ok(Self { header: Header { len, ..header }.into(), body })
     }
 
@@ -377,6 +380,16 @@ impl fmt::Debug for Reply<'_> {
             .field("request", &self.request)
             .field("rest_len", &self.rest.len())
             .finish()
+    }
+}
+
+/// `acknowledgement of seq 7`, or `ENOENT (no such file or directory) for seq 7`.
+impl fmt::Display for Reply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.errno() {
+            None => write!(f, "acknowledgement of seq {}", self.request.sequence),
+            Some(errno) => write!(f, "{errno} for seq {}", self.request.sequence),
+        }
     }
 }
 

@@ -65,10 +65,7 @@ pub fn datagram(model: DataModel, datagram: &[u8]) -> Result<(Header, Message<'_
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reply(reply) => match reply.errno() {
-                None => write!(f, "acknowledgement of seq {}", reply.request.sequence),
-                Some(errno) => write!(f, "{errno} for seq {}", reply.request.sequence),
-            },
+            Self::Reply(reply) => reply.fmt(f),
             Self::Mode(request) => request.fmt(f),
             Self::Verdict(request) => request.fmt(f),
             Self::Packet(packet) => packet.fmt(f),

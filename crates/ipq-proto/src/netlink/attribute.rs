@@ -1,0 +1,193 @@
+//! Netlink attributes: type, length, value.
+//!
+//! Lengths and types are in the byte order of the kernel, like the header; what netfilter puts into them is in
+//! network order.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use zerocopy::byteorder::U16;
+use zerocopy::{ByteOrder, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::padding;
+use crate::error::{DecodeError, Problem};
+
+/// Bytes in the header of an attribute.
+#[doc(alias = "NLA_HDRLEN")]
+pub const HEADER_LEN: usize = 4;
+
+/// The bits of the type that are flags: nested, and in network order.
+#[doc(alias("NLA_F_NESTED", "NLA_F_NET_BYTEORDER"))]
+const FLAGS: u16 = 0xc000;
+
+/// Marks an attribute whose data are attributes.
+const NESTED: u16 = 0x8000;
+
+/// The header of an attribute on the wire.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+#[doc(alias = "nlattr")]
+pub(crate) struct RawAttribute<O: ByteOrder> {
+    len: U16<O>,
+    kind: U16<O>,
+}
+
+/// An attribute of a fixed size on the wire. `T` is a multiple of 4 bytes: what pads the data to that is part of
+/// it, and [`with_len`](Self::with_len) says how much of it counts.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Immutable, IntoBytes, Unaligned)]
+#[repr(C)]
+pub(crate) struct FixedAttribute<O: ByteOrder, T> {
+    header: RawAttribute<O>,
+    data: T,
+}
+
+impl<O: ByteOrder> RawAttribute<O> {
+    /// The header of an attribute with `data_len` bytes of data, which must be few enough.
+    pub(crate) fn new(kind: u16, data_len: usize) -> Option<Self> {
+        let len = u16::try_from(data_len.checked_add(HEADER_LEN)?).ok()?;
+        Some(Self { len: len.into(), kind: kind.into() })
+    }
+}
+
+impl<O: ByteOrder, T: Copy> FixedAttribute<O, T> {
+    /// An attribute all of whose data count.
+    pub(crate) const fn new(kind: u16, data: T) -> Self {
+        Self::with_len(kind, data, size_of::<T>())
+    }
+
+    /// An attribute of which only the first `len` bytes of data count.
+    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a few bytes")]
+    pub(crate) const fn with_len(kind: u16, data: T, len: usize) -> Self {
+        const { assert!(size_of::<T>().is_multiple_of(super::ALIGNMENT) && size_of::<T>() < 64) };
+        let len = U16::new(HEADER_LEN.saturating_add(len) as u16);
+        Self { header: RawAttribute { len, kind: U16::new(kind) }, data }
+    }
+}
+
+/// One attribute of a message.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Attribute<'a> {
+    /// Its type, without the flag bits.
+    pub kind: u16,
+    /// Its data, without padding.
+    pub data: &'a [u8],
+    /// Where its header starts in the bytes that were decoded.
+    pub offset: usize,
+}
+
+impl fmt::Debug for Attribute<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Attribute({} at {}, {} bytes)", self.kind, self.offset, self.data.len())
+    }
+}
+
+/// The attributes in `bytes`, lengths and types in the byte order `O`.
+///
+/// The iterator ends after the first error. The last attribute may lack its padding; fewer than four bytes after
+/// it are padding.
+pub fn attributes<O: ByteOrder>(bytes: &[u8]) -> Attributes<'_, O> {
+    Attributes { rest: bytes, offset: 0, order: PhantomData }
+}
+
+/// Iterator over attributes, made by [`attributes`].
+#[derive(Clone, Debug)]
+pub struct Attributes<'a, O> {
+    rest: &'a [u8],
+    offset: usize,
+    order: PhantomData<O>,
+}
+
+impl<'a, O: ByteOrder + 'a> Iterator for Attributes<'a, O> {
+    type Item = Result<Attribute<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = core::mem::take(&mut self.rest);
+        let (raw, _) = RawAttribute::<O>::ref_from_prefix(bytes).ok()?;
+        let offset = self.offset;
+        let claimed = raw.len.get();
+        let lies = |problem| DecodeError { what: "netlink attribute", offset, problem };
+        let Some((attribute, rest)) = bytes.split_at_checked(usize::from(claimed)) else {
+            let problem = Problem::ClaimsTooMuch { claimed: claimed.into(), have: bytes.len() };
+            return Some(Err(lies(problem)));
+        };
+        let Some(data) = attribute.get(HEADER_LEN..) else {
+            let problem = Problem::ClaimsTooLittle { claimed: claimed.into(), least: HEADER_LEN };
+            return Some(Err(lies(problem)));
+        };
+        let pad = padding(attribute.len()).len();
+        self.rest = rest.get(pad..).unwrap_or(&[]);
+        self.offset = offset.saturating_add(attribute.len()).saturating_add(pad);
+        Some(Ok(Attribute { kind: raw.kind.get() & !FLAGS, data, offset }))
+    }
+}
+
+impl<'a, O: ByteOrder + 'a> core::iter::FusedIterator for Attributes<'a, O> {}
+
+impl<'a> Attribute<'a> {
+    /// The data as a value of a fixed size; longer data are cut, as the kernel may add to them.
+    pub(crate) fn value<T: FromBytes>(&self, what: &'static str) -> Result<T, DecodeError> {
+        let value = T::read_from_prefix(self.data).map(|(value, _)| value);
+        value.map_err(|_| self.error(what, size_of::<T>()))
+    }
+
+    fn error(&self, what: &'static str, need: usize) -> DecodeError {
+        let data_offset = self.offset.saturating_add(HEADER_LEN);
+        DecodeError::too_short(what, need, self.data.len()).at(data_offset)
+    }
+
+    /// The attributes inside this one; errors count from where this one's data start.
+    pub(crate) fn nested<O: ByteOrder>(&self) -> Attributes<'a, O> {
+        attributes(self.data)
+    }
+}
+
+/// Writes attributes one after the other into a buffer.
+#[derive(Debug)]
+pub(crate) struct Writer<'b, O> {
+    buffer: &'b mut [u8],
+    len: usize,
+    order: PhantomData<O>,
+}
+
+/// The buffer is full, or an attribute is too long for its length field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DoesNotFit;
+
+impl<'b, O: ByteOrder> Writer<'b, O> {
+    pub(crate) fn new(buffer: &'b mut [u8]) -> Self {
+        Self { buffer, len: 0, order: PhantomData }
+    }
+
+    /// Bytes written.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), DoesNotFit> {
+        let end = self.len.checked_add(bytes.len()).ok_or(DoesNotFit)?;
+        self.buffer.get_mut(self.len..end).ok_or(DoesNotFit)?.copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+
+    /// Appends an attribute, with its padding.
+    pub(crate) fn attribute(&mut self, kind: u16, data: &[u8]) -> Result<(), DoesNotFit> {
+        let header = RawAttribute::<O>::new(kind, data.len()).ok_or(DoesNotFit)?;
+        self.bytes(header.as_bytes())?;
+        self.bytes(data)?;
+        self.bytes(padding(data.len()))
+    }
+
+    /// Appends an attribute whose data are two others.
+    pub(crate) fn nest(&mut self, kind: u16, inner: [(u16, &[u8]); 2]) -> Result<(), DoesNotFit> {
+        let lens = inner.iter().map(|(_, data)| {
+            data.len().saturating_add(padding(data.len()).len()).saturating_add(HEADER_LEN)
+        });
+        let header = RawAttribute::<O>::new(kind | NESTED, lens.fold(0, usize::saturating_add));
+        self.bytes(header.ok_or(DoesNotFit)?.as_bytes())?;
+        inner.iter().try_for_each(|(kind, data)| self.attribute(*kind, data))
+    }
+}

@@ -83,3 +83,121 @@ impl Batch {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts a datagram of `bytes` into the batch.
+    fn receive(batch: &mut Batch, bytes: &[u8]) {
+        batch.vacant().expect("there is room")[..bytes.len()].copy_from_slice(bytes);
+        batch.push(Received::Datagram { len: bytes.len() });
+    }
+
+    #[test]
+    fn keeps_outcomes_and_their_bytes_in_order() {
+        let mut batch = Batch::new(4, 3);
+        assert_eq!((batch.slots(), batch.slot_len(), batch.len()), (4, 3, 0));
+        assert!(batch.is_empty() && batch.iter().next().is_none());
+
+        receive(&mut batch, b"abc");
+        batch.vacant().unwrap().fill(b'!');
+        batch.push(Received::Foreign { port_id: 9 });
+        receive(&mut batch, b"");
+        batch.vacant().unwrap().copy_from_slice(b"xyz");
+        batch.push(Received::Truncated { len: 3, datagram_len: 8 });
+
+        assert_eq!(batch.len(), 4);
+        assert!(!batch.is_empty() && batch.vacant().is_none());
+        let expected = [
+            (Received::Datagram { len: 3 }, &b"abc"[..]),
+            (Received::Foreign { port_id: 9 }, b""),
+            (Received::Datagram { len: 0 }, b""),
+            (Received::Truncated { len: 3, datagram_len: 8 }, b"xyz"),
+        ];
+        assert!(batch.iter().eq(expected));
+    }
+
+    #[test]
+    fn is_empty_again_when_cleared() {
+        let mut batch = Batch::new(2, 3);
+        receive(&mut batch, b"abc");
+        receive(&mut batch, b"def");
+        batch.clear();
+        assert_eq!((batch.slots(), batch.len(), batch.iter().count()), (2, 0, 0));
+        receive(&mut batch, b"g");
+        assert!(batch.iter().eq([(Received::Datagram { len: 1 }, &b"g"[..])]));
+    }
+
+    #[test]
+    fn shows_no_more_than_the_buffer_of_an_outcome_that_lies() {
+        let mut batch = Batch::new(2, 3);
+        batch.push(Received::Datagram { len: usize::MAX });
+        receive(&mut batch, b"abc");
+        assert!(batch.iter().map(|(_, bytes)| bytes).eq([&[0; 3][..], b"abc"]));
+    }
+
+    #[test]
+    fn has_as_many_vacant_buffers_as_slots_are_left() {
+        let mut batch = Batch::new(3, 5);
+        for left in (0..=3).rev() {
+            assert_eq!(batch.vacant_buffers().count(), left);
+            assert!(batch.vacant_buffers().all(|buffer| buffer.len() == 5));
+            let next = batch.vacant_buffers().next().map(|buffer| buffer.as_ptr());
+            assert_eq!(batch.vacant().map(|buffer| buffer.as_ptr()), next);
+            if left > 0 {
+                batch.push(Received::Overrun);
+            }
+        }
+    }
+
+    #[test]
+    fn ends_with_a_message_unless_the_last_outcome_is_none() {
+        let mut batch = Batch::new(16, 1);
+        assert!(!batch.ends_with_message());
+        for (outcome, is_message) in [
+            (Received::Datagram { len: 0 }, true),
+            (Received::Overrun, false),
+            (Received::Truncated { len: 1, datagram_len: 2 }, true),
+            (Received::Interrupted, false),
+            (Received::Foreign { port_id: 1 }, true),
+            (Received::TimedOut, false),
+            (Received::Ended, false),
+        ] {
+            batch.push(outcome);
+            assert_eq!(batch.ends_with_message(), is_message, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "room for a datagram")]
+    fn refuses_to_have_no_slots() {
+        let _ = Batch::new(0, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "room for a datagram")]
+    fn refuses_to_have_empty_slots() {
+        let _ = Batch::new(1, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "batch size overflows")]
+    fn refuses_a_size_that_overflows() {
+        let _ = Batch::new(usize::MAX / 2, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "capacity overflow")]
+    fn refuses_more_than_the_address_space() {
+        let _ = Batch::new(1, usize::MAX);
+    }
+
+    #[test]
+    #[should_panic(expected = "batch is full")]
+    fn refuses_an_outcome_too_many() {
+        let mut batch = Batch::new(1, 1);
+        batch.push(Received::Overrun);
+        batch.push(Received::Overrun);
+    }
+}

@@ -8,7 +8,8 @@ use ipq_proto::Errno;
 use nix::sys::socket::{MsgFlags, NetlinkAddr, bind, recvmsg, sendmsg, setsockopt, sockopt};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::syscall::{self, KERNEL, outcome};
+use crate::syscall::{self, AT_ONCE, KERNEL, outcome};
+use crate::transport::{receive_each, send_each};
 use crate::wait::{Polled, Waited};
 use crate::{Batch, Clock, Deadline, Error, Operation, Protocol, Received, Transport};
 
@@ -18,6 +19,9 @@ const PORT_IDS: u32 = 256;
 /// Process ids are below 2^22 on every Linux; the ids tried after them lie above.
 const PORT_ID_STEP: u32 = 1 << 22;
 
+/// The largest receive buffer to ask for: the kernel doubles it, in an `int`.
+const LARGEST_BUFFER: usize = (1 << 30) - 1;
+
 /// A netlink socket of the kernel that this program runs on.
 ///
 /// Closed when dropped: the kernel then drops what is still queued.
@@ -26,6 +30,9 @@ pub struct NetlinkSocket {
     descriptor: OwnedFd,
     protocol: Protocol,
     port_id: u32,
+    /// Whether the kernel has recvmmsg(2) and sendmmsg(2), as far as is known.
+    has_recvmmsg: bool,
+    has_sendmmsg: bool,
 }
 
 /// What can be chosen when a [`NetlinkSocket`] is opened.
@@ -58,13 +65,14 @@ impl NetlinkSocket {
         let descriptor =
             syscall::netlink_socket(protocol.number()).map_err(failed(Operation::Open))?;
         if let Some(bytes) = options.receive_buffer {
+            let bytes = bytes.min(LARGEST_BUFFER);
             // The privileged way goes beyond the system's limit; the other one stops there, without an error.
             setsockopt(&descriptor, sockopt::RcvBufForce, &bytes)
                 .or_else(|_| setsockopt(&descriptor, sockopt::RcvBuf, &bytes))
                 .map_err(failed(Operation::Configure))?;
         }
         let port_id = bind_to_own_port(descriptor.as_fd()).map_err(failed(Operation::Bind))?;
-        Ok(Self { descriptor, protocol, port_id })
+        Ok(Self { descriptor, protocol, port_id, has_recvmmsg: true, has_sendmmsg: true })
     }
 
     fn error(&self, operation: Operation, errno: nix::errno::Errno) -> Error {
@@ -118,10 +126,17 @@ impl Transport for NetlinkSocket {
     }
 
     fn send_many(&mut self, datagrams: &[IoSlice<'_>]) -> Result<usize, Error> {
+        if !self.has_sendmmsg {
+            return send_each(self, datagrams);
+        }
         let mut sent = 0;
         while let Some(rest) = datagrams.get(sent..).filter(|rest| !rest.is_empty()) {
             match syscall::send_many(self.descriptor.as_fd(), rest) {
                 Ok(count) => sent += count,
+                Err(errno) if sent == 0 && syscall::is_missing(errno) => {
+                    self.has_sendmmsg = false;
+                    return send_each(self, datagrams);
+                }
                 Err(errno) if sent == 0 => return Err(self.error(Operation::Send, errno)),
                 Err(_) => break,
             }
@@ -144,16 +159,29 @@ impl Transport for NetlinkSocket {
     }
 
     fn receive_many(&mut self, batch: &mut Batch, deadline: Deadline) -> Result<(), Error> {
+        if !self.has_recvmmsg {
+            return receive_each(self, batch, deadline);
+        }
         batch.clear();
         loop {
             let nothing = match syscall::receive_many(self.descriptor.as_fd(), batch) {
-                Ok(()) => return Ok(()),
-                Err(errno) => self.without_message(errno)?,
+                // As many as one call brings: there may be more.
+                Ok(AT_ONCE) if batch.len() < batch.slots() => continue,
+                Ok(_) => return Ok(()),
+                Err(errno) if batch.is_empty() && syscall::is_missing(errno) => {
+                    self.has_recvmmsg = false;
+                    return receive_each(self, batch, deadline);
+                }
+                Err(errno) => self.without_message(errno),
             };
             let nothing = match nothing {
-                None if deadline == Deadline::Immediate => Some(Received::TimedOut),
-                None => self.wait(deadline)?,
-                some => some,
+                Ok(Some(Received::Overrun)) => Some(Received::Overrun),
+                // As in `receive_each`: only messages and `Overrun` come after messages.
+                _ if !batch.is_empty() => return Ok(()),
+                Ok(None) if deadline == Deadline::Immediate => Some(Received::TimedOut),
+                Ok(None) => self.wait(deadline)?,
+                Ok(some) => some,
+                Err(error) => return Err(error),
             };
             if let Some(nothing) = nothing {
                 batch.push(nothing);
@@ -191,4 +219,59 @@ fn bind_to_own_port(socket: BorrowedFd<'_>) -> nix::Result<u32> {
         }
     }
     Err(nix::errno::Errno::EADDRINUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `NLMSG_NOOP` with `NLM_F_REQUEST | NLM_F_ACK`: nfnetlink does nothing but answer, with 36 bytes.
+    fn request(sequence: u8) -> Vec<u8> {
+        let kind_and_flags = [1_u16, 5].map(u16::to_ne_bytes).concat();
+        let [len, sequence, port_id] = [16, sequence.into(), 0].map(u32::to_ne_bytes);
+        [&len[..], &kind_and_flags, &sequence, &port_id].concat()
+    }
+
+    #[test]
+    fn moves_datagrams_one_by_one_where_the_kernel_can_do_no_better() {
+        for (has_recvmmsg, has_sendmmsg) in
+            [(true, true), (false, true), (true, false), (false, false)]
+        {
+            let mut socket =
+                NetlinkSocket::open(Protocol::Netfilter, SocketOptions::default()).unwrap();
+            socket.has_recvmmsg = has_recvmmsg;
+            socket.has_sendmmsg = has_sendmmsg;
+            let requests: Vec<_> = (0..40).map(request).collect();
+            let datagrams: Vec<_> = requests.iter().map(|request| IoSlice::new(request)).collect();
+            assert_eq!(socket.send_many(&datagrams), Ok(40));
+
+            let mut batch = Batch::new(64, 36);
+            socket.receive_many(&mut batch, Deadline::Never).unwrap();
+            let expected =
+                requests.iter().map(|request| (Received::Datagram { len: 36 }, &request[8..12]));
+            assert!(batch.iter().map(|(received, bytes)| (received, &bytes[8..12])).eq(expected));
+
+            socket.receive_many(&mut batch, Deadline::Immediate).unwrap();
+            assert!(batch.iter().eq([(Received::TimedOut, &[][..])]));
+            assert_eq!((socket.has_recvmmsg, socket.has_sendmmsg), (has_recvmmsg, has_sendmmsg));
+        }
+    }
+
+    #[test]
+    fn goes_on_after_what_a_receiver_survives() {
+        use nix::errno::Errno as Number;
+        let socket = NetlinkSocket::open(Protocol::Netfilter, SocketOptions::default()).unwrap();
+        assert_eq!(socket.without_message(Number::EAGAIN), Ok(None));
+        assert_eq!(socket.without_message(Number::ENOBUFS), Ok(Some(Received::Overrun)));
+        assert_eq!(socket.without_message(Number::EINTR), Ok(Some(Received::Interrupted)));
+        let error = socket.without_message(Number::EBADF).unwrap_err();
+        assert_eq!((error.operation, error.errno), (Operation::Receive, Errno(9)));
+    }
+
+    #[test]
+    fn has_only_positive_port_ids_to_try() {
+        let largest_process_id = PORT_ID_STEP;
+        let last = largest_process_id.checked_add((PORT_IDS - 1) * PORT_ID_STEP).unwrap();
+        assert!(i32::try_from(last).is_ok());
+    }
 }

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "the one place where system calls are made by hand")]
 #![expect(clippy::cast_possible_truncation, reason = "two small constants of the C interface")]
 
-use core::mem::{MaybeUninit, zeroed};
+use core::mem::zeroed;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use crate::{Batch, Received};
 
 /// How many datagrams one system call moves at most. The arrays for them live on the stack.
-const AT_ONCE: usize = 32;
+pub(crate) const AT_ONCE: usize = 32;
 
 /// The port id of the kernel, in both directions.
 pub(crate) const KERNEL: u32 = 0;
@@ -26,26 +26,31 @@ pub(crate) fn netlink_socket(protocol: i32) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Receives what is there, without waiting, into the vacant buffers of `batch`, with one recvmmsg(2).
-pub(crate) fn receive_many(socket: BorrowedFd<'_>, batch: &mut Batch) -> nix::Result<()> {
-    let mut addresses = [const { MaybeUninit::<libc::sockaddr_nl>::zeroed() }; AT_ONCE];
+/// Receives what is there, without waiting, into the vacant buffers of `batch`, with one recvmmsg(2); returns how many
+/// datagrams that were, [`AT_ONCE`] at most.
+pub(crate) fn receive_many(socket: BorrowedFd<'_>, batch: &mut Batch) -> nix::Result<usize> {
+    // SAFETY: a sockaddr_nl is integers, for which any bytes are a value.
+    let mut addresses: [libc::sockaddr_nl; AT_ONCE] = unsafe { zeroed() };
     let mut vectors = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; AT_ONCE];
     // SAFETY: an mmsghdr is integers and pointers, for which all zero bytes are a value.
     let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { zeroed() };
+    // Counts no further than the arrays reach: `zip` ends with the shortest.
     let mut prepared = 0;
     let parts = addresses.iter_mut().zip(&mut vectors).zip(&mut headers);
     for (buffer, ((address, vector), header)) in batch.vacant_buffers().zip(parts) {
         vector.iov_base = buffer.as_mut_ptr().cast();
         vector.iov_len = buffer.len();
-        header.msg_hdr.msg_name = address.as_mut_ptr().cast();
+        header.msg_hdr.msg_name = core::ptr::from_mut(address).cast();
         header.msg_hdr.msg_namelen = ADDRESS_LEN;
         header.msg_hdr.msg_iov = vector;
         header.msg_hdr.msg_iovlen = 1;
         prepared += 1;
     }
     let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-    // SAFETY: the first `prepared` headers point to `addresses`, `vectors` and, through these, to the distinct buffers
-    // of `batch`, each with its true length. All of them live, unmoved and otherwise unused, until the call returns.
+    // SAFETY: `prepared` headers, no more than there are, point to elements of `addresses` and `vectors` and, through
+    // these, to the distinct buffers of `batch`, each with its true length and derived from a mutable reference. All
+    // live, unmoved and untouched by anybody else, until the call returns; the kernel keeps no pointer beyond it. There
+    // are no control messages (null, 0) and no timeout.
     let received = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -58,12 +63,10 @@ pub(crate) fn receive_many(socket: BorrowedFd<'_>, batch: &mut Batch) -> nix::Re
     let received = usize::try_from(Errno::result(received)?).unwrap_or(0);
     for (header, address) in headers.iter().zip(&addresses).take(received) {
         let named = header.msg_hdr.msg_namelen == ADDRESS_LEN;
-        // SAFETY: zeroed at first, then perhaps written by the kernel: any bytes are a sockaddr_nl.
-        let port_id = unsafe { address.assume_init_ref() }.nl_pid;
         let datagram_len = usize::try_from(header.msg_len).unwrap_or(usize::MAX);
-        batch.push(outcome(named.then_some(port_id), datagram_len, batch.slot_len()));
+        batch.push(outcome(named.then_some(address.nl_pid), datagram_len, batch.slot_len()));
     }
-    Ok(())
+    Ok(received)
 }
 
 /// Sends datagrams to the kernel with one sendmmsg(2); returns how many were taken, at least one.
@@ -72,22 +75,40 @@ pub(crate) fn send_many(socket: BorrowedFd<'_>, datagrams: &[IoSlice<'_>]) -> ni
     let mut kernel: libc::sockaddr_nl = unsafe { zeroed() };
     kernel.nl_family = libc::AF_NETLINK as libc::sa_family_t;
     kernel.nl_pid = KERNEL;
+    let kernel = &raw mut kernel;
     // SAFETY: an mmsghdr is integers and pointers, for which all zero bytes are a value.
     let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { zeroed() };
+    // Counts no further than the headers reach: `zip` ends with the shorter one.
     let mut prepared = 0;
     for (datagram, header) in datagrams.iter().zip(&mut headers) {
-        header.msg_hdr.msg_name = (&raw mut kernel).cast();
+        header.msg_hdr.msg_name = kernel.cast();
         header.msg_hdr.msg_namelen = ADDRESS_LEN;
-        // An IoSlice is laid out as an iovec, as its documentation guarantees; the kernel only reads it.
+        // An IoSlice is laid out as an iovec, as its documentation guarantees. The pointer is mutable only because C
+        // has no other; nothing is written through it.
         header.msg_hdr.msg_iov = core::ptr::from_ref(datagram).cast_mut().cast();
         header.msg_hdr.msg_iovlen = 1;
         prepared += 1;
     }
-    // SAFETY: the first `prepared` headers point to `kernel` and to elements of `datagrams`, which borrow live
-    // memory with its true length. The kernel writes nothing but `msg_len` of the headers.
+    // SAFETY: `prepared` headers, no more than there are, point to the address and to elements of `datagrams`, which
+    // borrow live memory with its true length. The kernel reads these, writes nothing but `msg_len` of the headers, and
+    // keeps no pointer beyond the call. There are no control messages (null, 0).
     let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), prepared, 0) };
     Ok(usize::try_from(Errno::result(sent)?).unwrap_or(0))
 }
+
+/// Whether `errno` says that the kernel has no recvmmsg(2) (before Linux 2.6.33) or no sendmmsg(2) (before 3.0).
+///
+/// `EINVAL` does where a C library goes through socketcall(2), which refuses numbers it does not know. Should it be meant,
+/// moving the datagrams one by one comes upon it again.
+pub(crate) const fn is_missing(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOSYS | Errno::EINVAL)
+}
+
+/// What `send_many` takes for granted.
+const _: () = assert!(
+    size_of::<IoSlice<'_>>() == size_of::<libc::iovec>()
+        && align_of::<IoSlice<'_>>() == align_of::<libc::iovec>()
+);
 
 /// The length of a netlink address.
 const ADDRESS_LEN: libc::socklen_t = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
@@ -100,5 +121,44 @@ pub(crate) fn outcome(sender: Option<u32>, datagram_len: usize, buffer_len: usiz
         }
         Some(KERNEL) => Received::Datagram { len: datagram_len },
         other => Received::Foreign { port_id: other.unwrap_or(u32::MAX) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_sender_and_the_length_of_a_datagram() {
+        for (sender, datagram_len, buffer_len, expected) in [
+            (Some(0), 0, 0, Received::Datagram { len: 0 }),
+            (Some(0), 8, 9, Received::Datagram { len: 8 }),
+            (Some(0), 9, 9, Received::Datagram { len: 9 }),
+            (Some(0), 10, 9, Received::Truncated { len: 9, datagram_len: 10 }),
+            (Some(0), 1, 0, Received::Truncated { len: 0, datagram_len: 1 }),
+            (Some(7), 8, 9, Received::Foreign { port_id: 7 }),
+            (Some(7), 10, 9, Received::Foreign { port_id: 7 }),
+            (Some(u32::MAX), 8, 9, Received::Foreign { port_id: u32::MAX }),
+            // Without an address it is not the kernel's either.
+            (None, 8, 9, Received::Foreign { port_id: u32::MAX }),
+        ] {
+            assert_eq!(outcome(sender, datagram_len, buffer_len), expected);
+        }
+    }
+
+    #[test]
+    fn tells_a_call_that_is_missing_from_one_that_failed() {
+        assert!(is_missing(Errno::ENOSYS) && is_missing(Errno::EINVAL));
+        for errno in [
+            Errno::EAGAIN,
+            Errno::EBADF,
+            Errno::ECONNREFUSED,
+            Errno::EINTR,
+            Errno::EMSGSIZE,
+            Errno::ENOBUFS,
+            Errno::EPERM,
+        ] {
+            assert!(!is_missing(errno), "{errno}");
+        }
     }
 }

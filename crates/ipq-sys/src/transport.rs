@@ -31,14 +31,7 @@ pub trait Transport: fmt::Debug + Send {
     ///
     /// As [`send`](Self::send), if not even the first one was sent.
     fn send_many(&mut self, datagrams: &[IoSlice<'_>]) -> Result<usize, Error> {
-        for (sent, datagram) in datagrams.iter().enumerate() {
-            match self.send(&[*datagram]) {
-                Ok(()) => (),
-                Err(error) if sent == 0 => return Err(error),
-                Err(_) => return Ok(sent),
-            }
-        }
-        Ok(datagrams.len())
+        send_each(self, datagrams)
     }
 
     /// Receives one datagram into `buffer`, waiting for it until `deadline`.
@@ -55,25 +48,9 @@ pub trait Transport: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// As [`receive`](Self::receive).
+    /// As [`receive`](Self::receive), if nothing was received before it.
     fn receive_many(&mut self, batch: &mut Batch, deadline: Deadline) -> Result<(), Error> {
-        batch.clear();
-        let mut deadline = deadline;
-        while let Some(slot) = batch.vacant() {
-            match self.receive(slot, deadline)? {
-                Received::TimedOut | Received::Interrupted | Received::Ended
-                    if !batch.is_empty() =>
-                {
-                    break;
-                }
-                outcome => batch.push(outcome),
-            }
-            if !batch.ends_with_message() {
-                break;
-            }
-            deadline = Deadline::Immediate;
-        }
-        Ok(())
+        receive_each(self, batch, deadline)
     }
 
     /// A descriptor that becomes readable when a datagram waits, for poll(2) and its kin. A simulated kernel in
@@ -104,6 +81,49 @@ pub trait Transport: fmt::Debug + Send {
 
     /// The clock that this transport's deadlines are measured by: monotonic, and simulated in a simulated kernel.
     fn now(&self) -> Clock;
+}
+
+/// [`Transport::send_many`] with one call for each datagram.
+pub(crate) fn send_each<T: Transport + ?Sized>(
+    transport: &mut T,
+    datagrams: &[IoSlice<'_>],
+) -> Result<usize, Error> {
+    for (sent, datagram) in datagrams.iter().enumerate() {
+        match transport.send(&[*datagram]) {
+            Ok(()) => (),
+            Err(error) if sent == 0 => return Err(error),
+            Err(_) => return Ok(sent),
+        }
+    }
+    Ok(datagrams.len())
+}
+
+/// [`Transport::receive_many`] with one call for each datagram.
+pub(crate) fn receive_each<T: Transport + ?Sized>(
+    transport: &mut T,
+    batch: &mut Batch,
+    deadline: Deadline,
+) -> Result<(), Error> {
+    batch.clear();
+    let mut deadline = deadline;
+    while let Some(slot) = batch.vacant() {
+        match transport.receive(slot, deadline) {
+            Ok(Received::TimedOut | Received::Interrupted | Received::Ended)
+                if !batch.is_empty() =>
+            {
+                break;
+            }
+            Ok(outcome) => batch.push(outcome),
+            // A socket of no more use says so again; what came before must not be lost with it.
+            Err(_) if !batch.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+        if !batch.ends_with_message() {
+            break;
+        }
+        deadline = Deadline::Immediate;
+    }
+    Ok(())
 }
 
 /// A point on a transport's clock: the time since some moment that stays the same for all transports of a kernel.

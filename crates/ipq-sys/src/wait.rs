@@ -12,6 +12,9 @@ use crate::{Deadline, Error, Operation, Stepped, Transport};
 /// How many transports [`wait_any`] waits for at most: the descriptors are gathered on the stack.
 pub const MAX_TRANSPORTS: usize = 16;
 
+/// How long ppoll(2) is asked to wait at most, 34 years: what a `time_t` of 32 bits can hold.
+const LONGEST_WAIT: Duration = Duration::from_secs(1 << 30);
+
 /// Why [`wait_any`] returned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Waited {
@@ -90,7 +93,7 @@ impl<'a> Polled<'a> {
         let timeout = match deadline {
             Deadline::Never => None,
             Deadline::Immediate => Some(Duration::ZERO),
-            Deadline::At(time) => Some(time.saturating_sub(now)),
+            Deadline::At(time) => Some(time.saturating_sub(now).min(LONGEST_WAIT)),
         };
         let entries = self.entries.as_mut().map_or(&mut [][..], |entries| &mut entries[..self.len]);
         match ppoll(entries, timeout.map(TimeSpec::from_duration), None) {

@@ -1,7 +1,9 @@
 //! What the program understands: [`Args`].
 
 use core::time::Duration;
-use std::path::PathBuf;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ipq::{CopyMode, Families, TransportName, Verdict};
@@ -45,7 +47,7 @@ pub struct PasserArgs {
     #[arg(long, value_enum, value_name = "MODE", default_value_t = CopyArg::Packet)]
     pub copy: CopyArg,
 
-    /// How many bytes of each packet at most; 0 for all of it, cut to 65535.
+    /// How many bytes of each packet at most, up to 65535; 0 for all of it.
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub range: u32,
 
@@ -144,6 +146,11 @@ impl PasserArgs {
         if self.copy == CopyArg::Meta && self.write.is_some() && !is_simulated {
             return Some("--write needs the packets: use --copy packet");
         }
+        if let (TransportName::Sim(capture), Some(written)) = (transport, &self.write)
+            && is_same_file(capture, written)
+        {
+            return Some("--write would overwrite the capture that is read");
+        }
         if self.verdict.comes_back() && is_simulated && self.count.is_none() {
             return Some(
                 "--verdict repeat and queue bring every packet back for ever, because the rule of sim:FILE queues \
@@ -170,4 +177,13 @@ impl PasserArgs {
             None => Ok(TransportName::Auto),
         }
     }
+}
+
+/// Whether two paths lead to the same file on disk.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| {
+        let metadata = path.metadata().ok().filter(Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    identity(one).is_some_and(|one| Some(one) == identity(other))
 }

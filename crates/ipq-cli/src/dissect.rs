@@ -3,7 +3,7 @@
 use core::fmt;
 
 use etherparse::{
-    Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, IpNumber, Ipv4HeaderSlice, LaxIpPayloadSlice,
+    Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, Ipv4HeaderSlice, LaxIpPayloadSlice,
     LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice, UdpSlice,
 };
 use ipq::{Family, Packet};
@@ -31,9 +31,11 @@ impl fmt::Display for Dissection<'_> {
         if self.payload.is_empty() {
             return f.write_str(" (no payload)");
         }
+        let len = self.payload.len();
         match LaxSlicedPacket::from_ip(self.payload) {
             Ok(sliced) => write_packet(f, &sliced),
-            Err(_) => write!(f, " malformed, {} bytes", self.payload.len()),
+            Err(_) if len < self.family.header_len() => write!(f, " length {len} [cut]"),
+            Err(_) => write!(f, " malformed, {len} bytes"),
         }
     }
 }
@@ -128,14 +130,9 @@ fn write_icmp6(f: &mut fmt::Formatter<'_>, icmp: &Icmpv6Slice<'_>) -> fmt::Resul
 }
 
 fn write_other(f: &mut fmt::Formatter<'_>, payload: &LaxIpPayloadSlice<'_>) -> fmt::Result {
-    match payload.ip_number {
-        number @ (IpNumber::TCP | IpNumber::UDP | IpNumber::ICMP | IpNumber::IPV6_ICMP) => {
-            write!(f, "{}", number.keyword_str().unwrap_or("?"))?;
-        }
-        number => match number.keyword_str() {
-            Some(name) => f.write_str(name)?,
-            None => write!(f, "ip-proto-{}", number.0)?,
-        },
+    match payload.ip_number.keyword_str() {
+        Some(name) => f.write_str(name)?,
+        None => write!(f, "ip-proto-{}", payload.ip_number.0)?,
     }
     write!(f, ", length {}", payload.payload.len())
 }
@@ -146,4 +143,59 @@ fn write_fragment(f: &mut fmt::Formatter<'_>, header: &Ipv4HeaderSlice<'_>) -> f
     let offset = header.fragments_offset().byte_offset();
     let more = if header.more_fragments() { "+" } else { "" };
     write!(f, " (frag {}:{len}@{offset}{more})", header.identification())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line(family: Family, payload: &[u8]) -> String {
+        Dissection { family, payload }.to_string()
+    }
+
+    /// Headers that lead into one another: version, protocol and next headers are often believable.
+    fn payload() -> impl Strategy<Value = Vec<u8>> {
+        let protocol = prop_oneof![
+            4 => prop::sample::select(vec![0, 1, 2, 4, 6, 17, 41, 43, 44, 50, 51, 58, 59, 60, 135]),
+            1 => any::<u8>(),
+        ];
+        (vec(any::<u8>(), 0..120), any::<bool>(), vec(protocol, 4)).prop_map(
+            |(mut bytes, is_ipv4, protocols)| {
+                let places = if is_ipv4 { [0, 9, 20, 24] } else { [0, 6, 40, 48] };
+                for (place, protocol) in places.into_iter().zip(protocols) {
+                    bytes.get_mut(place).into_iter().for_each(|byte| *byte = protocol);
+                }
+                let first = if is_ipv4 { 0x45 } else { 0x60 };
+                bytes.first_mut().into_iter().for_each(|byte| *byte = first);
+                bytes
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_payload_is_one_line(payload in payload(), is_ipv4 in any::<bool>()) {
+            let family = if is_ipv4 { Family::Ipv4 } else { Family::Ipv6 };
+            for len in [payload.len(), payload.len() / 2] {
+                let line = line(family, &payload[..len]);
+                prop_assert!(line.starts_with("IP"), "{}", line);
+                prop_assert!(!line.contains(char::is_control), "{}", line);
+            }
+        }
+    }
+
+    #[test]
+    fn less_than_a_header_is_cut_and_not_malformed() {
+        assert_eq!(line(Family::Ipv4, &[]), "IP (no payload)");
+        assert_eq!(line(Family::Ipv4, &[0x45]), "IP length 1 [cut]");
+        assert_eq!(line(Family::Ipv4, &[0x45; 19]), "IP length 19 [cut]");
+        assert_eq!(line(Family::Ipv6, &[0x60; 39]), "IP6 length 39 [cut]");
+        assert_eq!(line(Family::Ipv4, &[0x4f; 20]), "IP malformed, 20 bytes");
+        assert_eq!(line(Family::Ipv6, &[0x10; 40]), "IP6 malformed, 40 bytes");
+    }
 }

@@ -54,6 +54,6 @@ pub(crate) struct Summary {
     pub(crate) malformed: u64,
     /// Packets of a family that was not asked for.
     pub(crate) unclaimed: u64,
-    /// From the first packet to the last, on the kernel's clock.
+    /// How long it took by the kernel's clock: from the first packet to the last, and the time-out behind it.
     pub(crate) time: Duration,
 }

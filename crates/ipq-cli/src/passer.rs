@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ipq::{Errno, Error, Event, Packet, Queue, Verdict};
+use ipq::{Errno, Error, Event, Packet, Queue, TransportName, Verdict};
 use ipq_sim::capture::{CaptureError, Precision, Timestamp, Writer};
 
 use crate::args::PasserArgs;
@@ -20,7 +20,7 @@ use crate::text::Text;
 pub(crate) fn main(args: &PasserArgs) -> ExitCode {
     const USAGE: u8 = 2;
     let wrong_usage = |problem: &str| {
-        eprintln!("ipq-cli: {problem}\n\nFor more information, try 'ipq-cli passer --help'.");
+        complain(&format_args!("{problem}\n\nFor more information, try 'ipq-cli passer --help'."));
         ExitCode::from(USAGE)
     };
     let transport = match args.transport() {
@@ -30,7 +30,12 @@ pub(crate) fn main(args: &PasserArgs) -> ExitCode {
     if let Some(problem) = args.contradiction(&transport) {
         return wrong_usage(problem);
     }
-    let out = BufWriter::new(io::stdout().lock());
+    let out = io::stdout().lock();
+    let out: Box<dyn Write> = match transport {
+        TransportName::Sim(_) => Box::new(BufWriter::new(out)),
+        // Line by line: who looks at a real queue wants to see each packet when it comes.
+        _ => Box::new(out),
+    };
     let mut output: Box<dyn Output> = if args.json {
         Box::new(Json(out))
     } else {
@@ -47,10 +52,15 @@ pub(crate) fn main(args: &PasserArgs) -> ExitCode {
         }
         Err(failure) => {
             drop(output);
-            eprintln!("ipq-cli: {failure}");
+            complain(&failure);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a message to stderr. If nobody reads that, there is nobody to tell.
+fn complain(message: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "ipq-cli: {message}");
 }
 
 /// What ends a run before its time.
@@ -128,15 +138,15 @@ impl<'a> Passer<'a> {
         })
     }
 
-    /// Passes packets until there are no more, or enough; then the summary is printed.
+    /// Passes packets until there are no more, or enough; then the summary is printed, also if something else than
+    /// the output has failed.
     fn run(mut self, output: &mut dyn Output) -> Result<(), Failure> {
         let started = self.queue.clock();
-        self.pass(output)?;
-        let time = self.queue.clock().saturating_sub(started);
-        self.take_news(output)?;
-        if let Some(alive) = self.alive.take() {
-            alive.finish()?.flush()?;
+        let passed = self.pass(output).and_then(|()| self.finish(output));
+        if matches!(passed, Err(Failure::Output(_))) {
+            return passed;
         }
+        let time = self.queue.clock().saturating_sub(started);
         let statistics = self.queue.statistics();
         output.summary(&Summary {
             packets: statistics.packets,
@@ -151,7 +161,12 @@ impl<'a> Passer<'a> {
             unclaimed: self.unclaimed,
             time,
         })?;
-        self.source.failure().map_or(Ok(()), |error| Err(error.into()))
+        passed?;
+        match self.source.failure() {
+            // A capture is read ahead: one that fails behind the last packet asked for has not failed.
+            Some(error) if !self.has_enough() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn pass(&mut self, output: &mut dyn Output) -> Result<(), Failure> {
@@ -181,9 +196,22 @@ impl<'a> Passer<'a> {
         Ok(())
     }
 
+    /// What is left to do when no more packets are read.
+    fn finish(&mut self, output: &mut dyn Output) -> Result<(), Failure> {
+        self.take_news(output)?;
+        if let Some(alive) = self.alive.take() {
+            alive.finish()?;
+        }
+        Ok(())
+    }
+
     fn is_over(&self) -> bool {
-        let enough = self.args.count.is_some_and(|count| self.queue.statistics().packets >= count);
-        enough || self.stop.load(Ordering::Relaxed)
+        self.has_enough() || self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether as many packets were read as were asked for.
+    fn has_enough(&self) -> bool {
+        self.args.count.is_some_and(|count| self.queue.statistics().packets >= count)
     }
 
     /// Gives a packet its verdict and shows it.

@@ -1,0 +1,27 @@
+//! `ipq-cli passer`, from outside: on real traffic, on packets made for a test, and on what is no capture.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+#[path = "passer/captures.rs"]
+mod captures;
+#[path = "passer/damage.rs"]
+mod damage;
+#[path = "passer/ends.rs"]
+mod ends;
+#[path = "passer/help.rs"]
+mod help;
+#[path = "passer/hostile.rs"]
+mod hostile;
+#[path = "passer/json.rs"]
+mod json;
+#[path = "passer/options.rs"]
+mod options;
+#[path = "passer/text.rs"]
+mod text;
+#[path = "passer/transports.rs"]
+mod transports;
+#[path = "passer/write.rs"]
+mod write;

@@ -1,0 +1,123 @@
+//! What the program says of itself.
+
+use insta::assert_snapshot;
+
+use crate::common::{Run, ipq_cli};
+
+/// What it prints when it is called like this, without spaces at line ends. It exits with 0 and has no messages.
+#[track_caller]
+fn says(args: &[&str]) -> String {
+    let text = Run::of(ipq_cli().args(args)).was_silent().stdout;
+    let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn explains_itself() {
+    assert_snapshot!(says(&["--help"]), @"
+    Userspace packet queuing: look at, pass, drop and count queued packets.
+
+    Exit status: 0 done, 1 failed, 2 wrong usage. Data go to stdout, messages to stderr.
+
+    Usage: ipq-cli <COMMAND>
+
+    Commands:
+      passer  Give every queued packet the same verdict, and show it
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+    ");
+}
+
+#[test]
+fn explains_passer() {
+    assert_snapshot!(says(&["passer", "--help"]), @"
+    Give every queued packet the same verdict, and show it
+
+    Usage: ipq-cli passer [OPTIONS]
+
+    Options:
+          --transport <T>
+              Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE. If
+              it is not given, the environment variable `IPQ_TRANSPORT` says it; else it is auto
+
+          --family <FAMILY>
+              Which packets: ipv4, ipv6 or both
+
+              [default: both]
+
+          --copy <MODE>
+              How much of each packet is wanted: its metadata, or the packet too
+
+              Possible values:
+              - meta:   The metadata, and no payload
+              - packet: Metadata and payload
+
+              [default: packet]
+
+          --range <BYTES>
+              How many bytes of each packet at most, up to 65535; 0 for all of it
+
+              [default: 0]
+
+          --verdict <VERDICT>
+              What becomes of each packet
+
+              Possible values:
+              - accept: Let it go on
+              - drop:   Discard it
+              - repeat: Call the same hook again, which may queue it again
+              - queue:  Queue it again
+              - stop:   Let it go on, past the rest of the hook
+
+              [default: accept]
+
+          --count <N>
+              Stop after this many packets
+
+          --timeout <DURATION>
+              Stop when no packet came for this long, for example 500ms or 2m
+
+          --json
+              Print JSON, one object a line
+
+          --quiet
+              Print no packets, only the summary
+
+          --write <FILE.pcap>
+              Write the packets that left the queue alive to this file, as pcap
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      ipq-cli passer --transport sim:capture.pcap
+      ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
+      ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
+      iptables -A OUTPUT -p icmp -j QUEUE && ipq-cli passer --transport ip_queue --family ipv4
+    ");
+}
+
+#[test]
+fn has_a_short_help() {
+    let (short, long) = (says(&["passer", "-h"]), says(&["passer", "--help"]));
+    assert!(short.lines().count() < long.lines().count(), "{short}");
+    for option in long.split_whitespace().filter(|word| word.starts_with("--")) {
+        assert!(short.contains(option), "{option} is missing in {short}");
+    }
+}
+
+#[test]
+fn has_a_version() {
+    assert_eq!(says(&["--version"]), concat!("ipq-cli ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn without_a_command_it_explains_itself_as_a_wrong_usage() {
+    Run::of(&mut ipq_cli()).ended(2).says(&["Usage: ipq-cli <COMMAND>", "passer"]);
+    Run::of(ipq_cli().arg("help")).ended(2).says(&["unrecognized subcommand 'help'"]);
+}

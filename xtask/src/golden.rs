@@ -22,6 +22,9 @@ const MODELS: [(&str, &str); 2] = [("lp64", "-m64"), ("ilp32", "-m32")];
 /// If gcc or objcopy cannot do it, or with `check` if a committed file is not what they make. The error names
 /// each file that differs, and is one line or several, fit for "failed to …: ".
 pub(crate) fn run(check: bool) -> Result<(), String> {
+    if let Some(reason) = cannot_make() {
+        return Err(reason);
+    }
     let scratch = std::env::temp_dir().join(format!("ipq-golden-{}", std::process::id()));
     let made = make(&scratch);
     let _ = fs::remove_dir_all(&scratch);

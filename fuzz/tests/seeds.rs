@@ -1,0 +1,75 @@
+//! Replays the named seeds on stable Rust. A crash that the fuzzer finds becomes one of them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ipq_fuzz::TARGETS;
+use ipq_proto::DataModel;
+use ipq_proto::ip_queue::{Message, datagram};
+
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn stems(folder: &str) -> BTreeSet<String> {
+    let stem = |path: &PathBuf| path.file_stem().and_then(OsStr::to_str).map(str::to_owned);
+    entries(folder).iter().filter_map(stem).collect()
+}
+
+#[test]
+fn every_seed_is_survived() {
+    for (name, body) in TARGETS {
+        let seeds = entries(&format!("seeds/{name}"));
+        assert!(!seeds.is_empty(), "{name} has no seeds");
+        for seed in seeds {
+            // Shown only if the body panics: it says which seed it was.
+            println!("{}", seed.display());
+            body(&fs::read(&seed).expect("a readable seed"));
+        }
+    }
+}
+
+#[test]
+fn every_truncation_of_a_seed_is_survived() {
+    for (name, body) in TARGETS {
+        for seed in entries(&format!("seeds/{name}")) {
+            let bytes = fs::read(&seed).expect("a readable seed");
+            for len in 0..bytes.len() {
+                println!("{} cut to {len} bytes", seed.display());
+                body(&bytes[..len]);
+            }
+        }
+    }
+}
+
+#[test]
+fn targets_programs_and_seeds_are_the_same_set() {
+    let names: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(stems("fuzz_targets"), names);
+    assert_eq!(stems("seeds"), names);
+}
+
+#[test]
+fn a_seed_named_after_a_layout_decodes_in_it() {
+    let layouts = [
+        ("ilp32-little-", DataModel::Ilp32Little),
+        ("ilp32-big-", DataModel::Ilp32Big),
+        ("lp64-big-", DataModel::Lp64Big),
+    ];
+    for (prefix, model) in layouts {
+        for name in stems("seeds/round_trip").iter().filter(|name| name.starts_with(prefix)) {
+            let path = format!("{}/seeds/round_trip/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+            let bytes = fs::read(path).expect("a readable seed");
+            let (_, message) = datagram(model, &bytes).expect(name);
+            assert!(!matches!(message, Message::Other(..)), "{name}: {message}");
+        }
+    }
+}

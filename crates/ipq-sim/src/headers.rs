@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxIpSlice};
 
 /// The addresses, protocol and ports of a packet, as far as they can be made out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -20,28 +20,27 @@ pub(crate) struct Headers {
 impl Headers {
     /// Reads the headers of `packet`. What is missing or malformed stays `None`.
     pub(crate) fn of(packet: &[u8]) -> Self {
-        let Ok(sliced) = LaxSlicedPacket::from_ip(packet) else { return Self::default() };
-        let ports = match &sliced.transport {
-            Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
-            Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
-            _ => None,
+        let Ok((ip, _)) = LaxIpSlice::from_slice(packet) else { return Self::default() };
+        let offset = match &ip {
+            LaxIpSlice::Ipv4(ipv4) => Some(ipv4.header().fragments_offset()),
+            LaxIpSlice::Ipv6(ipv6) => {
+                ipv6.extensions().clone().into_iter().find_map(|extension| match extension {
+                    Ipv6ExtensionSlice::Fragment(fragment) => Some(fragment.fragment_offset()),
+                    _ => None,
+                })
+            }
         };
-        match &sliced.net {
-            Some(LaxNetSlice::Ipv4(ipv4)) => Self {
-                source: Some(IpAddr::V4(ipv4.header().source_addr())),
-                destination: Some(IpAddr::V4(ipv4.header().destination_addr())),
-                protocol: Some(ipv4.payload().ip_number.0),
-                ports,
-                is_fragment: ipv4.payload().fragmented,
-            },
-            Some(LaxNetSlice::Ipv6(ipv6)) => Self {
-                source: Some(IpAddr::V6(ipv6.header().source_addr())),
-                destination: Some(IpAddr::V6(ipv6.header().destination_addr())),
-                protocol: Some(ipv6.payload().ip_number.0),
-                ports,
-                is_fragment: ipv6.payload().fragmented,
-            },
-            _ => Self { ports, ..Self::default() },
+        let payload = ip.payload();
+        let is_first = offset.is_none_or(|offset| offset.value() == 0);
+        let has_ports = is_first && matches!(payload.ip_number, IpNumber::TCP | IpNumber::UDP);
+        let ports = payload.payload.first_chunk().filter(|_| has_ports);
+        let port = |high, low| u16::from_be_bytes([high, low]);
+        Self {
+            source: Some(ip.source_addr()),
+            destination: Some(ip.destination_addr()),
+            protocol: Some(payload.ip_number.0),
+            ports: ports.map(|&[a, b, c, d]| (port(a, b), port(c, d))),
+            is_fragment: payload.fragmented,
         }
     }
 }

@@ -157,8 +157,10 @@ impl Machine {
 
     /// Loads the module of `family`, if it is not loaded.
     pub(crate) fn load(&mut self, family: Family) {
-        // Each family has ids of its own place, so that mixing them up shows.
-        let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (8 * slot(family));
+        // Each family has ids of its own place, so that mixing them up shows. The upper bits of the product depend
+        // on all of the seed.
+        let seed = self.seed.wrapping_mul(2).wrapping_add(1 + slot(family) as u64);
+        let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         let word_len = self.model.word_len();
         self.queues[slot(family)].get_or_insert_with(|| IpQueue::new(family, seed, word_len));
     }

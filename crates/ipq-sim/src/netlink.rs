@@ -81,7 +81,8 @@ impl Socket {
 }
 
 impl Sockets {
-    /// Opens a socket and binds it to `port_id`, or to the first free one above all pids of init scripts.
+    /// Opens a socket and binds it to `port_id`, or for none and 0 to the first free one above all pids of init
+    /// scripts.
     pub(crate) fn open(
         &mut self,
         protocol: Protocol,
@@ -91,7 +92,7 @@ impl Sockets {
         const FIRST_PORT_ID: u32 = 1000;
         const LAST_PORT_ID: u32 = i32::MAX as u32;
         let free = |port_id| self.find(protocol, port_id).is_none();
-        let port_id = match port_id {
+        let port_id = match port_id.filter(|&port_id| port_id != 0) {
             Some(port_id) if free(port_id) => port_id,
             Some(_) => return Err(Errno::EADDRINUSE),
             None => (FIRST_PORT_ID..=LAST_PORT_ID)

@@ -66,29 +66,32 @@ fn check_payload(
         verify(&sum.add_slice(bytes))
     };
     match (payload.ip_number, family) {
-        (IpNumber::UDP, _) => match udp_datagram(bytes)? {
-            (datagram, [0, 0]) => match family {
-                Family::Ipv4 => Ok(()),
-                Family::Ipv6 if datagram.is_empty() => Err(Reason::Short),
-                Family::Ipv6 => Err(Reason::TransportChecksum),
-            },
-            (datagram, _) => with_pseudo_header(datagram),
+        (IpNumber::UDP, _) => match (udp_datagram(family, bytes)?, family) {
+            ((_, [0, 0]), Family::Ipv4) => Ok(()),
+            ((_, [0, 0]), Family::Ipv6) => Err(Reason::TransportChecksum),
+            ((datagram, _), _) => with_pseudo_header(datagram),
         },
         (IpNumber::TCP, _) if bytes.len() < 20 => Err(Reason::Short),
+        (IpNumber::ICMP, Family::Ipv4) | (IpNumber::IPV6_ICMP, Family::Ipv6) if bytes.len() < 8 => {
+            Err(Reason::Short)
+        }
         (IpNumber::TCP, _) | (IpNumber::IPV6_ICMP, Family::Ipv6) => with_pseudo_header(bytes),
-        (IpNumber::ICMP, Family::Ipv4) if bytes.len() < 8 => Err(Reason::Short),
         (IpNumber::ICMP, Family::Ipv4) => verify(&Sum16BitWords::new().add_slice(bytes)),
         _ => Ok(()),
     }
 }
 
-/// The UDP datagram in `bytes` by its own length, and its checksum field.
-fn udp_datagram(bytes: &[u8]) -> Result<(&[u8], [u8; 2]), Reason> {
+/// The UDP datagram in `bytes` by its own length, and its checksum field. A jumbogram's length is 0: it has all
+/// there is (RFC 2675).
+fn udp_datagram(family: Family, bytes: &[u8]) -> Result<(&[u8], [u8; 2]), Reason> {
     let Some(&[_, _, _, _, len_high, len_low, sum_high, sum_low]) = bytes.first_chunk() else {
         return Err(Reason::Short);
     };
-    let datagram = bytes.get(..usize::from(u16::from_be_bytes([len_high, len_low])));
-    let datagram = datagram.filter(|datagram| datagram.len() >= 8).ok_or(Reason::Short)?;
+    let len = match (usize::from(u16::from_be_bytes([len_high, len_low])), family) {
+        (0, Family::Ipv6) => bytes.len(),
+        (len, _) => len,
+    };
+    let datagram = bytes.get(..len).filter(|datagram| datagram.len() >= 8).ok_or(Reason::Short)?;
     Ok((datagram, [sum_high, sum_low]))
 }
 
@@ -111,17 +114,20 @@ fn ipv4_len(data: &[u8]) -> Result<usize, Reason> {
     if total_len < header_len { Err(Reason::Malformed) } else { Ok(total_len) }
 }
 
-/// The length that an IPv6 header gives, itself included, in bytes. A jumbogram gives none: it has all there is.
+/// The length that an IPv6 header gives, itself included, in bytes. A jumbogram, whose length is in a hop-by-hop
+/// option, gives none there: it has all there is (RFC 2675).
 fn ipv6_len(data: &[u8]) -> Result<usize, Reason> {
-    let Some(&[version_and_class, _, _, _, len_high, len_low, ..]) = data.first_chunk::<40>()
+    const HOP_BY_HOP: u8 = IpNumber::IPV6_HEADER_HOP_BY_HOP.0;
+    let Some(&[version_and_class, _, _, _, len_high, len_low, next_header, ..]) =
+        data.first_chunk::<40>()
     else {
         return Err(Reason::Malformed);
     };
     if version_and_class >> 4 != 6 {
         return Err(Reason::Malformed);
     }
-    match u16::from_be_bytes([len_high, len_low]) {
-        0 => Ok(data.len()),
-        payload_len => Ok(40 + usize::from(payload_len)),
+    match (u16::from_be_bytes([len_high, len_low]), next_header) {
+        (0, HOP_BY_HOP) => Ok(data.len()),
+        (payload_len, _) => Ok(40 + usize::from(payload_len)),
     }
 }

@@ -26,7 +26,7 @@ pub struct Socket {
 /// How a [`Socket`] is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketOptions {
-    /// The port id to bind to; `None` takes a free one.
+    /// The port id to bind to; `None`, like 0, takes a free one.
     pub port_id: Option<u32>,
     /// Whether its owner has `CAP_NET_ADMIN`.
     #[doc(alias = "CAP_NET_ADMIN")]

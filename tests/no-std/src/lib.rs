@@ -4,6 +4,7 @@
 //! no allocator. Neither builds. `tests/tests/no_std.rs` builds it, and sees it fail with each of the two features.
 
 #![no_std]
+#![forbid(unsafe_code)]
 
 #[cfg(feature = "use-alloc")]
 extern crate alloc;
@@ -27,8 +28,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 }
 
 /// Decodes a datagram in the four layouts, and prints it into nothing.
-#[unsafe(no_mangle)]
-pub extern "C" fn ipq_no_std_decode(bytes: &[u8; CAPACITY]) -> usize {
+pub fn ipq_no_std_decode(bytes: &[u8; CAPACITY]) -> usize {
     let mut printed = Count(0);
     for model in DataModel::ALL {
         let _ = match datagram(model, bytes) {
@@ -45,8 +45,7 @@ pub extern "C" fn ipq_no_std_decode(bytes: &[u8; CAPACITY]) -> usize {
 }
 
 /// Encodes a request in each of the four layouts.
-#[unsafe(no_mangle)]
-pub extern "C" fn ipq_no_std_encode(buffer: &mut [u8; CAPACITY], id: u64) -> usize {
+pub fn ipq_no_std_encode(buffer: &mut [u8; CAPACITY], id: u64) -> usize {
     struct Encode<'a>(&'a mut [u8; CAPACITY], u64);
     impl AbiVisitor for Encode<'_> {
         type Output = usize;

@@ -78,22 +78,36 @@ impl fmt::Display for Error {
             Self::Transport(error) => error.fmt(f),
             Self::ModeRefused { mode, family, errno } => {
                 write!(f, "setting copy mode {mode} for {family}: {errno}")?;
-                f.write_str(match *errno {
-                    Errno::EPERM => "; CAP_NET_ADMIN is missing: run as root",
-                    Errno::EBUSY => "; another program has the queue: /proc/net/ip_queue names it",
-                    _ => "",
-                })
+                match (*errno, family) {
+                    (Errno::EPERM, _) => f.write_str("; CAP_NET_ADMIN is missing: run as root"),
+                    (Errno::EBUSY, Family::Ipv4) => {
+                        f.write_str("; another program has the queue: /proc/net/ip_queue names it")
+                    }
+                    (Errno::EBUSY, Family::Ipv6) => {
+                        f.write_str("; another program has the queue: /proc/net/ip6_queue names it")
+                    }
+                    // The one mode request that this crate makes is wrong only for a kernel of other words.
+                    (Errno::EINVAL, _) => f.write_str(
+                        "; a 32-bit program cannot talk to the ip_queue of a 64-bit kernel: build it for 64 bits",
+                    ),
+                    _ => Ok(()),
+                }
             }
-            Self::NoAnswer { family } => {
-                write!(f, "setting a copy mode for {family}: the kernel did not answer")
-            }
-            Self::Message(error) => write!(f, "reading a message from the kernel: {error}"),
+            Self::NoAnswer { family } => write!(
+                f,
+                "setting a copy mode for {family}: the kernel did not answer; is it one, and is its ip_queue loaded?"
+            ),
+            Self::Message(error) => write!(
+                f,
+                "reading a message from the kernel: {error}; it is lost, the next read goes on after it"
+            ),
             Self::Number(error) => {
                 write!(f, "sending a verdict: {error}; no such packet was queued")
             }
-            Self::WrongFamily(family) => {
-                write!(f, "sending a verdict: this session has no queue for {family}")
-            }
+            Self::WrongFamily(family) => write!(
+                f,
+                "sending a verdict: this session has no queue for {family}; open it for that family, or for both"
+            ),
             Self::FamilyTwice(family) => {
                 write!(f, "opening a session: there are two sockets for {family}, one is enough")
             }

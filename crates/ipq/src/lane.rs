@@ -7,7 +7,7 @@ use std::io::IoSlice;
 use ipq_proto::abi::AbiVisitor;
 use ipq_proto::ip_queue::{self as wire, Message, ModeMsg, VerdictMsg};
 use ipq_proto::netlink::{self, Flags, Framed, Header};
-use ipq_proto::{Abi, CopyMode, DecodeError, Family, Verdict};
+use ipq_proto::{Abi, CopyMode, DecodeError, Errno, Family, Verdict};
 use ipq_sys::{Clock, Deadline, Received, Transport};
 use zerocopy::IntoBytes;
 
@@ -21,6 +21,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) family: Family,
+    /// The copy mode that the kernel last agreed to.
+    pub(crate) mode: CopyMode,
     transport: Box<dyn Transport>,
     sequence: u32,
     /// What came while an answer was awaited, in order.
@@ -36,7 +38,7 @@ struct Stashed {
 
 impl Lane {
     pub(crate) fn new(family: Family, transport: Box<dyn Transport>) -> Self {
-        Self { family, transport, sequence: 0, backlog: VecDeque::new() }
+        Self { family, mode: CopyMode::None, transport, sequence: 0, backlog: VecDeque::new() }
     }
 
     pub(crate) fn transport(&mut self) -> &mut (dyn Transport + 'static) {
@@ -48,30 +50,60 @@ impl Lane {
     }
 
     /// Sets the copy mode and waits for the kernel's answer.
+    ///
+    /// A full receive buffer has no room for the answer. So once that is reported and the buffer is empty, the
+    /// request is sent again.
     pub(crate) fn set_mode(&mut self, mode: CopyMode, scratch: &mut [u8]) -> Result<(), Error> {
         let header = self.header(wire::MODE, Flags::REQUEST.union(Flags::ACK));
         let model = self.transport.data_model();
-        model.with(SendMode { transport: &mut *self.transport, header, mode })?;
-
-        let deadline = Deadline::after(self.transport.now(), Some(ANSWER_TIMEOUT));
+        let end = self.transport.now().saturating_add(ANSWER_TIMEOUT);
         loop {
+            model.with(SendMode { transport: &mut *self.transport, header, mode })?;
+            match self.await_answer(header.sequence, end, scratch)? {
+                Some(Ok(())) => {
+                    self.mode = mode;
+                    return Ok(());
+                }
+                Some(Err(errno)) => {
+                    return Err(Error::ModeRefused { mode, family: self.family, errno });
+                }
+                None => (),
+            }
+        }
+    }
+
+    /// Waits until `end` for the answer to a request; `None` if it may have been lost. What else comes goes to the
+    /// backlog.
+    fn await_answer(
+        &mut self,
+        sequence: u32,
+        end: Clock,
+        scratch: &mut [u8],
+    ) -> Result<Option<Result<(), Errno>>, Error> {
+        let model = self.transport.data_model();
+        let mut deadline = Deadline::At(end);
+        // The clock is asked as well, for a peer that never stops talking.
+        while self.transport.now() < end {
             let received = self.transport.receive(scratch, deadline)?;
             let bytes = &scratch[..received.len_in_buffer()];
             if let Received::Datagram { .. } = received
                 && let Ok((_, Message::Reply(reply))) = wire::datagram(model, bytes)
-                && reply.request.sequence == header.sequence
+                && reply.request.sequence == sequence
             {
-                let refused = |errno| Error::ModeRefused { mode, family: self.family, errno };
-                return reply.errno().map_or(Ok(()), |errno| Err(refused(errno)));
+                return Ok(Some(reply.errno().map_or(Ok(()), Err)));
             }
             match received {
-                Received::TimedOut | Received::Ended => {
-                    return Err(Error::NoAnswer { family: self.family });
+                Received::TimedOut | Received::Ended if deadline == Deadline::Immediate => {
+                    return Ok(None);
                 }
-                Received::Interrupted => (),
-                received => self.backlog.push_back(Stashed { received, bytes: bytes.into() }),
+                Received::TimedOut | Received::Ended => break,
+                Received::Interrupted => continue,
+                Received::Overrun => deadline = Deadline::Immediate,
+                _ => (),
             }
+            self.backlog.push_back(Stashed { received, bytes: bytes.into() });
         }
+        Err(Error::NoAnswer { family: self.family })
     }
 
     /// Decides over a packet.

@@ -39,7 +39,6 @@ pub struct Queue {
     lanes: Vec<Lane>,
     /// The lane to look at first, so that a busy one does not starve the other.
     turn: usize,
-    mode: CopyMode,
     statistics: Statistics,
 }
 
@@ -109,7 +108,7 @@ impl Queue {
             }
             lanes.push(Lane::new(family, Box::new(transport)));
         }
-        Ok(Self { lanes, turn: 0, mode: CopyMode::None, statistics: Statistics::default() })
+        Ok(Self { lanes, turn: 0, statistics: Statistics::default() })
     }
 
     /// The families it has a queue for.
@@ -128,14 +127,13 @@ impl Queue {
     #[doc(alias = "ipq_set_mode")]
     pub fn set_mode(&mut self, mode: CopyMode) -> Result<(), Error> {
         let mut scratch = vec![0; message_len(CopyMode::Packet { range: 0 })];
-        self.lanes.iter_mut().try_for_each(|lane| lane.set_mode(mode, &mut scratch))?;
-        self.mode = mode;
-        Ok(())
+        self.lanes.iter_mut().try_for_each(|lane| lane.set_mode(mode, &mut scratch))
     }
 
     /// The length in bytes of a buffer for [`read`](Self::read) that any message of the present mode fits into.
     pub fn buffer_len(&self) -> usize {
-        message_len(self.mode)
+        let len = self.lanes.iter().map(|lane| message_len(lane.mode)).max();
+        len.unwrap_or_else(|| message_len(CopyMode::None))
     }
 
     /// Reads the next event into `buffer`, waiting for it no longer than `timeout`; without one, for ever.

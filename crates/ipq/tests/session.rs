@@ -1,0 +1,23 @@
+//! Sessions, from outside: over simulated kernels of either family and any word size, and over transports that lie.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+#[path = "session/errors.rs"]
+mod errors;
+#[path = "session/families.rs"]
+mod families;
+#[path = "session/hostile.rs"]
+mod hostile;
+#[path = "session/modes.rs"]
+mod modes;
+#[path = "session/names.rs"]
+mod names;
+#[path = "session/reading.rs"]
+mod reading;
+#[path = "session/running.rs"]
+mod running;
+#[path = "session/verdicts.rs"]
+mod verdicts;

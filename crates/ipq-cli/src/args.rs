@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use ipq::{CopyMode, Families, TransportName, Verdict};
+use ipq::{CopyMode, Families, Options, TransportName, Verdict};
 
 /// Userspace packet queuing: look at, pass, drop and count queued packets.
 ///
@@ -33,6 +33,7 @@ pub enum Command {
 /// simulated kernel, each is queued before routing, and the run ends with the file.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct PasserArgs {
     /// Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE. If it is not given,
     /// the environment variable `IPQ_TRANSPORT` says it; else it is auto.
@@ -63,6 +64,22 @@ pub struct PasserArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub timeout: Option<Duration>,
 
+    /// How many packets may wait for a verdict (nfnetlink_queue).
+    #[arg(long, value_name = "N")]
+    pub queue_maxlen: Option<u32>,
+
+    /// Let packets pass when the queue is full, instead of dropping them (nfnetlink_queue).
+    #[arg(long)]
+    pub fail_open: bool,
+
+    /// Take packets as large as the stack has them (nfnetlink_queue).
+    #[arg(long)]
+    pub gso: bool,
+
+    /// Size of the receive buffer; if it is not given, it is made from the queue's length and the range.
+    #[arg(long, value_name = "BYTES")]
+    pub rcvbuf: Option<usize>,
+
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
@@ -81,7 +98,7 @@ Examples:
   ipq-cli passer --transport sim:capture.pcap
   ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
   ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
-  iptables -A OUTPUT -p icmp -j QUEUE && ipq-cli passer --transport ip_queue --family ipv4";
+  iptables -A OUTPUT -p icmp -j QUEUE && ipq-cli passer";
 
 /// The value of `--copy`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -135,12 +152,29 @@ impl PasserArgs {
         }
     }
 
+    /// The options of the queue.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            max_length: self.queue_maxlen,
+            fail_open: self.fail_open,
+            gso: self.gso,
+            receive_buffer: self.rcvbuf,
+            ..self.family.into()
+        }
+    }
+
     /// What is wrong with the arguments together, though each is right.
     pub(crate) fn contradiction(&self, transport: &TransportName) -> Option<&'static str> {
         let is_simulated = matches!(transport, TransportName::Sim(_));
         if self.copy == CopyArg::Meta && self.range != 0 {
             return Some(
                 "--range says how much of each packet is wanted, but --copy meta wants none",
+            );
+        }
+        let of_nfqueue = self.queue_maxlen.is_some() || self.fail_open || self.gso;
+        if is_simulated && (of_nfqueue || self.rcvbuf.is_some()) {
+            return Some(
+                "--queue-maxlen, --fail-open, --gso and --rcvbuf are for real kernels: sim:FILE has an ip_queue",
             );
         }
         if self.copy == CopyArg::Meta && self.write.is_some() && !is_simulated {

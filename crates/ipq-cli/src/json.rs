@@ -50,7 +50,7 @@ impl<W: Write> Output for Json<W> {
         }
         if let Some(id) = trouble.packet {
             object.insert("id".to_owned(), id.to_string().into());
-            object.insert("family".to_owned(), id.family().to_string().into());
+            object.insert("queue".to_owned(), id.queue().to_string().into());
         }
         object.insert("message".to_owned(), trouble.text.as_str().into());
         self.line(&object.into())

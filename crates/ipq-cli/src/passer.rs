@@ -41,7 +41,7 @@ pub(crate) fn main(args: &PasserArgs) -> ExitCode {
     } else {
         Box::new(Text { out, messages: io::stderr().lock() })
     };
-    let result = Source::open(transport, args.family)
+    let result = Source::open(transport, args.options())
         .map_err(Failure::from)
         .and_then(|(source, queue)| Passer::new(args, source, queue)?.run(&mut *output));
     match result {
@@ -158,7 +158,7 @@ impl<'a> Passer<'a> {
             lost: self.source.lost(&self.queue),
             skipped: self.source.skipped(),
             malformed: self.malformed,
-            unclaimed: self.unclaimed,
+            unclaimed: self.unclaimed + statistics.unclaimed,
             time,
         })?;
         passed?;

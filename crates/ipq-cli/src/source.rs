@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ipq::{Error, Families, Queue, TransportName};
+use ipq::{Error, Options, Queue, QueueName, TransportName};
 use ipq_sim::{Fate, Kernel, Malformed, Outcome, Reason, Replay, capture_kernel};
 
 /// A kernel, real or simulated, and what can be learned of it beside the queue.
@@ -25,12 +25,13 @@ pub(crate) struct News {
 
 impl Source {
     /// Opens the queue that a transport's name says.
-    pub(crate) fn open(name: TransportName, families: Families) -> Result<(Self, Queue), Error> {
+    pub(crate) fn open(name: TransportName, options: Options) -> Result<(Self, Queue), Error> {
         let TransportName::Sim(path) = name else {
-            return Ok((Self::Real, Queue::open(name, families)?));
+            return Ok((Self::Real, Queue::open(name, options)?));
         };
         let (kernel, replay) = capture_kernel(&path).map_err(Error::Capture)?;
-        let queue = Queue::with_sockets(families.iter().map(|family| kernel.socket(family)))?;
+        let queue =
+            Queue::with_sockets(options.families.iter().map(|family| kernel.socket(family)))?;
         Ok((Self::Simulated { kernel, replay, path }, queue))
     }
 
@@ -59,7 +60,10 @@ impl Source {
     /// Packets that the kernel dropped because the program was too slow, as far as it is known.
     pub(crate) fn lost(&self, queue: &Queue) -> u64 {
         let Self::Simulated { kernel, .. } = self else { return queue.statistics().overruns };
-        let statuses = queue.families().filter_map(|family| kernel.ip_queue_status(family));
+        let statuses = queue.queues().filter_map(|queue| match queue {
+            QueueName::IpQueue(family) => kernel.ip_queue_status(family),
+            QueueName::Nfqueue(_) => None,
+        });
         statuses
             .map(|status| u64::from(status.queue_dropped) + u64::from(status.netlink_dropped))
             .sum()

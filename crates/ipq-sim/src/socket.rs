@@ -111,6 +111,16 @@ impl Transport for Socket {
         Ok(machine.step(deadline))
     }
 
+    fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {
+        self.kernel.lock().sockets.get(self.key).receive_buffer = bytes;
+        Ok(())
+    }
+
+    fn report_overruns(&mut self, report: bool) -> Result<(), Error> {
+        self.kernel.lock().sockets.get(self.key).ignores_overrun = !report;
+        Ok(())
+    }
+
     fn protocol(&self) -> Protocol {
         self.protocol
     }

@@ -7,6 +7,7 @@
 mod batch;
 mod error;
 mod netlink_socket;
+mod owner;
 mod syscall;
 mod transport;
 mod wait;
@@ -14,5 +15,6 @@ mod wait;
 pub use batch::Batch;
 pub use error::{Error, Operation};
 pub use netlink_socket::{NetlinkSocket, SocketOptions};
-pub use transport::{Clock, Deadline, Protocol, Received, Stepped, Transport};
+pub use owner::{Owner, Process, queue_owner};
+pub use transport::{Clock, Deadline, DeviceInfo, Protocol, Received, Stepped, Transport};
 pub use wait::{MAX_TRANSPORTS, Waited, wait_any};

@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 use crate::syscall::{self, AT_ONCE, KERNEL, outcome};
 use crate::transport::{receive_each, send_each};
 use crate::wait::{Polled, Waited};
-use crate::{Batch, Clock, Deadline, Error, Operation, Protocol, Received, Transport};
+use crate::{Batch, Clock, Deadline, DeviceInfo, Error, Operation, Protocol, Received, Transport};
 
 /// How many port ids are tried before giving up. The first is the process id.
 const PORT_IDS: u32 = 256;
@@ -65,11 +65,7 @@ impl NetlinkSocket {
         let descriptor =
             syscall::netlink_socket(protocol.number()).map_err(failed(Operation::Open))?;
         if let Some(bytes) = options.receive_buffer {
-            let bytes = bytes.min(LARGEST_BUFFER);
-            // The privileged way goes beyond the system's limit; the other one stops there, without an error.
-            setsockopt(&descriptor, sockopt::RcvBufForce, &bytes)
-                .or_else(|_| setsockopt(&descriptor, sockopt::RcvBuf, &bytes))
-                .map_err(failed(Operation::Configure))?;
+            set_receive_buffer(&descriptor, bytes).map_err(failed(Operation::Configure))?;
         }
         let port_id = bind_to_own_port(descriptor.as_fd()).map_err(failed(Operation::Bind))?;
         Ok(Self { descriptor, protocol, port_id, has_recvmmsg: true, has_sendmmsg: true })
@@ -194,6 +190,20 @@ impl Transport for NetlinkSocket {
         Some(self.descriptor.as_fd())
     }
 
+    fn device(&self, index: u32) -> Option<DeviceInfo> {
+        syscall::device(self.descriptor.as_fd(), index).ok()
+    }
+
+    fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {
+        set_receive_buffer(&self.descriptor, bytes)
+            .map_err(|errno| self.error(Operation::Configure, errno))
+    }
+
+    fn report_overruns(&mut self, report: bool) -> Result<(), Error> {
+        syscall::set_no_enobufs(self.descriptor.as_fd(), !report)
+            .map_err(|errno| self.error(Operation::Configure, errno))
+    }
+
     fn protocol(&self) -> Protocol {
         self.protocol
     }
@@ -205,6 +215,14 @@ impl Transport for NetlinkSocket {
     fn now(&self) -> Clock {
         clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
     }
+}
+
+/// Asks for a receive buffer the privileged way, which goes beyond the system's limit, and else the other one, which
+/// stops there without an error.
+fn set_receive_buffer(socket: &OwnedFd, bytes: usize) -> nix::Result<()> {
+    let bytes = bytes.min(LARGEST_BUFFER);
+    setsockopt(socket, sockopt::RcvBufForce, &bytes)
+        .or_else(|_| setsockopt(socket, sockopt::RcvBuf, &bytes))
 }
 
 /// Binds to the first free port id of those that are tried, and returns it.

@@ -7,9 +7,10 @@ use core::mem::zeroed;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use ipq_proto::{DeviceName, HardwareType};
 use nix::errno::Errno;
 
-use crate::{Batch, Received};
+use crate::{Batch, DeviceInfo, Received};
 
 /// How many datagrams one system call moves at most. The arrays for them live on the stack.
 pub(crate) const AT_ONCE: usize = 32;
@@ -109,6 +110,43 @@ const _: () = assert!(
     size_of::<IoSlice<'_>>() == size_of::<libc::iovec>()
         && align_of::<IoSlice<'_>>() == align_of::<libc::iovec>()
 );
+
+/// Turns the error `ENOBUFS` for a full receive buffer off or on.
+pub(crate) fn set_no_enobufs(socket: BorrowedFd<'_>, off: bool) -> nix::Result<()> {
+    let value = libc::c_int::from(off);
+    // SAFETY: the kernel reads an int from a pointer to an int, whose size is given.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_NO_ENOBUFS,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    Errno::result(set).map(|_| ())
+}
+
+/// The name and the link-layer type of the device `index`. Any socket will do to ask, and answers for its own
+/// network namespace; `/sys` would answer for the one it was mounted in.
+pub(crate) fn device(socket: BorrowedFd<'_>, index: u32) -> nix::Result<DeviceInfo> {
+    // SAFETY: an ifreq is an array of bytes and a union of integers, arrays and a pointer: all zero is a value.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    request.ifr_ifru.ifru_ifindex = i32::try_from(index).map_err(|_| Errno::ENODEV)?;
+    ask(socket, libc::SIOCGIFNAME, &mut request)?;
+    let name = DeviceName::from_wire(request.ifr_name.map(|byte| byte.to_ne_bytes()[0]));
+    ask(socket, libc::SIOCGIFHWADDR, &mut request)?;
+    // SAFETY: SIOCGIFHWADDR has just filled in this member; any bytes are a value of it.
+    let hw_type = HardwareType(unsafe { request.ifr_ifru.ifru_hwaddr }.sa_family);
+    Ok(DeviceInfo { name, hw_type })
+}
+
+/// Makes one of the requests of netdevice(7).
+fn ask(socket: BorrowedFd<'_>, what: libc::Ioctl, request: &mut libc::ifreq) -> nix::Result<()> {
+    // SAFETY: the requests that are made here read and write an ifreq, which `request` is, and nothing else.
+    let asked = unsafe { libc::ioctl(socket.as_raw_fd(), what, core::ptr::from_mut(request)) };
+    Errno::result(asked).map(|_| ())
+}
 
 /// The length of a netlink address.
 const ADDRESS_LEN: libc::socklen_t = size_of::<libc::sockaddr_nl>() as libc::socklen_t;

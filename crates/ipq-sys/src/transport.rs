@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
 use ipq_proto::ip_queue::{NETLINK_FIREWALL, NETLINK_IP6_FW};
-use ipq_proto::{DataModel, Family};
+use ipq_proto::{DataModel, DeviceName, Family, HardwareType};
 
 use crate::{Batch, Error};
 
@@ -68,6 +68,36 @@ pub trait Transport: fmt::Debug + Send {
         Ok(Stepped::Ended)
     }
 
+    /// What the kernel calls its device number `index`; `None` if it has none, or does not say.
+    #[doc(alias = "if_indextoname")]
+    fn device(&self, index: u32) -> Option<DeviceInfo> {
+        let _ = index;
+        None
+    }
+
+    /// Asks for a receive buffer of this many bytes, as the kernel counts them, with its own overhead. It may grant
+    /// less: an unprivileged program gets no more than the system's limit. A transport without one does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    #[doc(alias("SO_RCVBUF", "SO_RCVBUFFORCE"))]
+    fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {
+        let _ = bytes;
+        Ok(())
+    }
+
+    /// Chooses whether a full receive buffer is reported as [`Received::Overrun`], as it is at first.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses: one before Linux 2.6.30 does not have the option.
+    #[doc(alias = "NETLINK_NO_ENOBUFS")]
+    fn report_overruns(&mut self, report: bool) -> Result<(), Error> {
+        let _ = report;
+        Ok(())
+    }
+
     /// Which netlink protocol it speaks.
     fn protocol(&self) -> Protocol;
 
@@ -124,6 +154,15 @@ pub(crate) fn receive_each<T: Transport + ?Sized>(
         deadline = Deadline::Immediate;
     }
     Ok(())
+}
+
+/// What a kernel knows of one of its network devices.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct DeviceInfo {
+    /// Its name.
+    pub name: DeviceName,
+    /// The type of its link layer.
+    pub hw_type: HardwareType,
 }
 
 /// A point on a transport's clock: the time since some moment that stays the same for all transports of a kernel.

@@ -20,7 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1 << 30);
 pub enum Waited {
     /// One of the transports may have something to receive.
     Ready,
-    /// A signal came.
+    /// A signal came, or the descriptor that may end the wait became readable.
     Interrupted,
     /// The deadline passed.
     TimedOut,
@@ -30,7 +30,8 @@ pub enum Waited {
 
 /// Waits until one of several transports of the same kernel may have something to receive.
 ///
-/// Without any transport, nothing can come.
+/// Without any transport, nothing can come. `interrupt`, if it is readable, ends the wait; a simulated kernel does not
+/// look at it, for it never waits.
 ///
 /// # Errors
 ///
@@ -41,10 +42,14 @@ pub enum Waited {
 /// If there are more than [`MAX_TRANSPORTS`].
 pub fn wait_any<'a>(
     transports: impl Iterator<Item = &'a mut (dyn Transport + 'static)>,
+    interrupt: Option<BorrowedFd<'a>>,
     deadline: Deadline,
 ) -> Result<Waited, Error> {
     let mut first = None;
     let mut polled = Polled::default();
+    if let Some(descriptor) = interrupt {
+        polled.add(descriptor);
+    }
     for transport in transports {
         if transport.descriptor().is_none() {
             return Ok(match transport.step(deadline)? {
@@ -58,11 +63,15 @@ pub fn wait_any<'a>(
         transport.descriptor().into_iter().for_each(|descriptor| polled.add(descriptor));
     }
     let Some((now, protocol)) = first else { return Ok(Waited::Ended) };
-    polled.wait(now, deadline).map_err(|errno| Error {
-        operation: Operation::Wait,
-        protocol,
-        errno: Errno(errno as i32),
-    })
+    match polled.wait(now, deadline) {
+        Ok(Waited::Ready) if interrupt.is_some() && polled.is_readable(0) => {
+            Ok(Waited::Interrupted)
+        }
+        Ok(waited) => Ok(waited),
+        Err(errno) => {
+            Err(Error { operation: Operation::Wait, protocol, errno: Errno(errno as i32) })
+        }
+    }
 }
 
 /// Descriptors to wait for.
@@ -89,7 +98,7 @@ impl<'a> Polled<'a> {
     }
 
     /// Waits until one of them is readable or in error.
-    pub(crate) fn wait(mut self, now: Duration, deadline: Deadline) -> nix::Result<Waited> {
+    pub(crate) fn wait(&mut self, now: Duration, deadline: Deadline) -> nix::Result<Waited> {
         let timeout = match deadline {
             Deadline::Never => None,
             Deadline::Immediate => Some(Duration::ZERO),
@@ -102,5 +111,11 @@ impl<'a> Polled<'a> {
             Err(nix::errno::Errno::EINTR) => Ok(Waited::Interrupted),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Whether the descriptor that was added at this position is readable or in error, after a wait.
+    fn is_readable(&self, position: usize) -> bool {
+        let entry = self.entries.as_ref().map(|entries| &entries[position]);
+        entry.and_then(PollFd::any).unwrap_or(false)
     }
 }

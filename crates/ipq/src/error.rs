@@ -2,10 +2,11 @@
 
 use core::fmt;
 
-use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno, Family};
+use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno};
 use ipq_sim::capture::CaptureError;
+use ipq_sys::Owner;
 
-use crate::TransportName;
+use crate::{PacketId, QueueName, TransportName};
 
 /// Why a call failed. Printed, it says what was attempted, what came back and what to do about it;
 /// [`fault`](Self::fault) says whose fault it is.
@@ -14,28 +15,56 @@ use crate::TransportName;
 pub enum Error {
     /// The operating system refused an operation on the socket.
     Transport(ipq_sys::Error),
+    /// The kernel refused to give a queue to this program.
+    BindRefused {
+        /// The queue's number.
+        queue: u16,
+        /// Why: `EPERM` without `CAP_NET_ADMIN`.
+        errno: Errno,
+    },
+    /// Another socket has the queue.
+    QueueTaken {
+        /// The queue's number.
+        queue: u16,
+        /// Who has it, if that can be seen.
+        owner: Option<Owner>,
+    },
+    /// `ip_queue` gets the packets of a family, and `nfnetlink_queue` none.
+    HandlerTaken,
+    /// The kernel refused an option.
+    OptionRefused {
+        /// The option.
+        option: &'static str,
+        /// Of this queue.
+        queue: QueueName,
+        /// Why: a kernel that does not know an option says `EOPNOTSUPP`.
+        errno: Errno,
+    },
+    /// The transport has no such option.
+    NoSuchOption(&'static str),
     /// The kernel refused to set a copy mode.
     ModeRefused {
         /// The mode.
         mode: CopyMode,
-        /// Of the queue of this family.
-        family: Family,
+        /// Of this queue.
+        queue: QueueName,
         /// Why.
         errno: Errno,
     },
-    /// The kernel did not answer a request to set a copy mode.
+    /// The kernel did not answer a request to configure a queue.
     NoAnswer {
-        /// The queue of this family.
-        family: Family,
+        /// The queue.
+        queue: QueueName,
     },
     /// The kernel sent what makes no sense. The message is lost; the next read goes on after it.
     Message(DecodeError),
-    /// A number is too large for the kernel's words: no such packet was ever handed out.
+    /// A number has no room in the kernel's messages: no such packet was ever handed out, or a replacement is too
+    /// long.
     Number(EncodeError),
-    /// The session has no queue of the family of this packet.
-    WrongFamily(Family),
-    /// A session was to be made from two sockets of the same family.
-    FamilyTwice(Family),
+    /// The session does not have the queue of this packet.
+    WrongQueue(PacketId),
+    /// A session was to be made from two sockets of the same queue.
+    TwoSockets(QueueName),
     /// The capture behind the transport `sim:FILE` cannot be read.
     Capture(CaptureError),
     /// This version cannot do what the transport's name asks for.
@@ -57,11 +86,18 @@ impl Error {
     /// Whose fault it is.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::Transport(_) | Self::ModeRefused { .. } | Self::Capture(_) => Fault::System,
+            Self::Transport(_)
+            | Self::BindRefused { .. }
+            | Self::QueueTaken { .. }
+            | Self::HandlerTaken
+            | Self::OptionRefused { .. }
+            | Self::ModeRefused { .. }
+            | Self::Capture(_) => Fault::System,
             Self::NoAnswer { .. } | Self::Message(_) => Fault::Peer,
             Self::Number(_)
-            | Self::WrongFamily(_)
-            | Self::FamilyTwice(_)
+            | Self::NoSuchOption(_)
+            | Self::WrongQueue(_)
+            | Self::TwoSockets(_)
             | Self::Unsupported(_) => Fault::Caller,
         }
     }
@@ -72,49 +108,78 @@ impl Error {
     }
 }
 
+/// What to do without the capability.
+const CAPABILITY: &str = "CAP_NET_ADMIN is missing: run as root, or inside unshare -Urn";
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => error.fmt(f),
-            Self::ModeRefused { mode, family, errno } => {
-                write!(f, "setting copy mode {mode} for {family}: {errno}")?;
-                match (*errno, family) {
-                    (Errno::EPERM, _) => f.write_str("; CAP_NET_ADMIN is missing: run as root"),
-                    (Errno::EBUSY, Family::Ipv4) => {
-                        f.write_str("; another program has the queue: /proc/net/ip_queue names it")
+            Self::BindRefused { queue, errno } => {
+                write!(f, "claiming queue {queue}: {errno}")?;
+                match *errno {
+                    Errno::EPERM => write!(f, "; {CAPABILITY}"),
+                    _ => f.write_str("; is nfnetlink_queue there, or is its module missing?"),
+                }
+            }
+            Self::QueueTaken { queue, owner: Some(owner) } => {
+                write!(f, "claiming queue {queue}: it is taken by {owner}")
+            }
+            Self::QueueTaken { queue, owner: None } => write!(
+                f,
+                "claiming queue {queue}: it is taken by another program; root sees which one in \
+                 /proc/net/netfilter/nfnetlink_queue"
+            ),
+            Self::HandlerTaken => f.write_str(
+                "claiming a queue: ip_queue gets all queued packets of this kernel; use the transport ip_queue, or \
+                 unload its module",
+            ),
+            Self::OptionRefused { option, queue, errno } => {
+                write!(f, "setting the option {option} of {queue}: {errno}")?;
+                f.write_str(match *errno {
+                    Errno::EOPNOTSUPP => "; this kernel does not have it",
+                    _ => "",
+                })
+            }
+            Self::NoSuchOption(option) => write!(f, "asking for {option}: ip_queue has no such option"),
+            Self::ModeRefused { mode, queue, errno } => {
+                write!(f, "setting copy mode {mode} of {queue}: {errno}")?;
+                match (*errno, queue) {
+                    (Errno::EPERM, QueueName::IpQueue(_)) => {
+                        f.write_str("; CAP_NET_ADMIN is missing: run as root")
                     }
-                    (Errno::EBUSY, Family::Ipv6) => {
-                        f.write_str("; another program has the queue: /proc/net/ip6_queue names it")
-                    }
+                    (Errno::EPERM, _) => write!(f, "; {CAPABILITY}"),
                     // The one mode request that this crate makes is wrong only for a kernel of other words.
-                    (Errno::EINVAL, _) => f.write_str(
+                    (Errno::EINVAL, QueueName::IpQueue(_)) => f.write_str(
                         "; a 32-bit program cannot talk to the ip_queue of a 64-bit kernel: build it for 64 bits",
                     ),
+                    (Errno::EBUSY, QueueName::IpQueue(_)) => {
+                        write!(f, "; another program has the queue: /proc/net/{queue} names it")
+                    }
                     _ => Ok(()),
                 }
             }
-            Self::NoAnswer { family } => write!(
+            Self::NoAnswer { queue } => write!(
                 f,
-                "setting a copy mode for {family}: the kernel did not answer; is it one, and is its ip_queue loaded?"
+                "configuring {queue}: the kernel did not answer; is it one, and is its module loaded?"
             ),
             Self::Message(error) => write!(
                 f,
                 "reading a message from the kernel: {error}; it is lost, the next read goes on after it"
             ),
-            Self::Number(error) => {
-                write!(f, "sending a verdict: {error}; no such packet was queued")
-            }
-            Self::WrongFamily(family) => write!(
+            Self::Number(error) => write!(f, "sending a verdict: {error}"),
+            Self::WrongQueue(id) => write!(
                 f,
-                "sending a verdict: this session has no queue for {family}; open it for that family, or for both"
+                "sending a verdict: this session does not have {}; open it for that queue too",
+                id.queue()
             ),
-            Self::FamilyTwice(family) => {
-                write!(f, "opening a session: there are two sockets for {family}, one is enough")
+            Self::TwoSockets(queue) => {
+                write!(f, "opening a session: there are two sockets for {queue}, one is enough")
             }
             Self::Capture(error) => error.fmt(f),
             Self::Unsupported(name) => write!(
                 f,
-                "opening {name}: this version cannot; use ip_queue on Linux 2.4 to 3.4, or sim:FILE anywhere"
+                "opening {name}: this version cannot; the transports it has are auto, ip_queue, nfqueue:N and sim:FILE"
             ),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A rule of the firewall (`-j QUEUE`) hands packets to a program; the program looks at each and sends back a
 //! [`Verdict`]: let it pass, drop it, or put another one in its place. [`Queue`] is that program's side. It
-//! replaces libipq(3), and works the same on `ip_queue`, for IPv4 and IPv6, and on the simulated kernel of
+//! replaces libipq(3), and works the same on `ip_queue`, on `nfnetlink_queue`, and on the simulated kernel of
 //! `ipq-sim`, which needs neither root nor a module.
 //!
 //! ```no_run
@@ -21,7 +21,12 @@
 mod error;
 mod event;
 mod families;
+mod ip_queue;
 mod lane;
+mod nfqueue;
+mod open;
+mod options;
+mod outstanding;
 mod packet;
 mod queue;
 mod statistics;
@@ -30,12 +35,15 @@ mod transport_name;
 pub use error::{Error, Fault};
 pub use event::{Event, Refusal};
 pub use families::Families;
-pub use packet::{Packet, PacketId};
+pub use options::Options;
+pub use packet::{Packet, PacketId, QueueName};
 pub use queue::Queue;
 pub use statistics::Statistics;
 pub use transport_name::{ParseTransportError, TransportName};
 
 pub use ipq_proto::ip_queue::Timestamp;
+pub use ipq_proto::nfqueue::{SkbInfo, Vlan};
 pub use ipq_proto::{
     CopyMode, DeviceName, Errno, EtherType, Family, HardwareAddress, HardwareType, Hook, Verdict,
 };
+pub use ipq_sys::{Batch, Owner, Process};

@@ -1,16 +1,15 @@
 //! The session: [`Queue`].
 
 use core::time::Duration;
+use std::os::fd::{AsFd, OwnedFd};
 
 use ipq_proto::ip_queue::PacketMsg;
 use ipq_proto::netlink::{HEADER_LEN, padding};
-use ipq_proto::{CopyMode, Family, Lp64, Verdict};
-use ipq_sys::{
-    Deadline, NetlinkSocket, Protocol, Received, SocketOptions, Transport, Waited, wait_any,
-};
+use ipq_proto::{CopyMode, Lp64, Verdict};
+use ipq_sys::{Batch, Deadline, Received, Transport, Waited, wait_any};
 
-use crate::lane::Lane;
-use crate::{Error, Event, Families, Packet, PacketId, Statistics, TransportName};
+use crate::lane::{Front, Lane, Said};
+use crate::{Error, Event, Options, Packet, PacketId, QueueName, Statistics, TransportName, open};
 
 /// A session with the kernel's packet queue: packets come out, verdicts go in.
 ///
@@ -39,81 +38,74 @@ pub struct Queue {
     lanes: Vec<Lane>,
     /// The lane to look at first, so that a busy one does not starve the other.
     turn: usize,
+    /// How long a queue is, for the size of receive buffers; `None` if they are not to be touched.
+    buffered_length: Option<u32>,
+    interrupt: Option<OwnedFd>,
+    /// Packets of the batch being read that nobody asked for.
+    unwanted: Vec<PacketId>,
     statistics: Statistics,
 }
 
 impl Queue {
-    /// Opens the queue of one family or of both by the transport's name.
+    /// Opens a queue by the transport's name, for one family, for both, or with [`Options`].
     ///
-    /// With [`Families::Both`] it is enough if the kernel has one of the two; [`families`](Self::families) tells.
+    /// With both families, `ip_queue` is two queues, and it is enough if the kernel has one of them;
+    /// [`queues`](Self::queues) tells.
     ///
     /// # Errors
     ///
-    /// If the kernel does not have it or does not allow it, or a capture cannot be read.
+    /// If the kernel does not have the queue, another program has it, or the capability or an option is missing; or a
+    /// capture cannot be read.
     #[doc(alias = "ipq_create_handle")]
-    pub fn open(name: TransportName, families: impl Into<Families>) -> Result<Self, Error> {
-        let families = families.into();
-        match &name {
-            TransportName::Auto | TransportName::IpQueue => Self::open_ip_queue(families),
-            TransportName::Sim(path) => {
-                let (kernel, _) = ipq_sim::capture_kernel(path).map_err(Error::Capture)?;
-                Self::with_sockets(families.iter().map(|family| kernel.socket(family)))
-            }
-            TransportName::Nfqueue { .. } | TransportName::Unix(_) => Err(Error::Unsupported(name)),
-        }
+    pub fn open(name: TransportName, options: impl Into<Options>) -> Result<Self, Error> {
+        open::queue(name, &options.into())
     }
 
-    fn open_ip_queue(families: Families) -> Result<Self, Error> {
-        let mut sockets = Vec::new();
-        let mut missing: Option<ipq_sys::Error> = None;
-        for family in families.iter() {
-            match NetlinkSocket::open(Protocol::ip_queue(family), SocketOptions::default()) {
-                Ok(socket) => sockets.push(socket),
-                Err(error) if error.is_unsupported() => {
-                    missing.get_or_insert(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        match missing {
-            Some(error) if sockets.is_empty() => Err(error.into()),
-            _ => Self::with_sockets(sockets),
-        }
-    }
-
-    /// A session over a transport of your own, say a simulated kernel's.
+    /// A session over a transport of your own that speaks `ip_queue`, say a simulated kernel's.
     ///
     /// # Errors
     ///
-    /// If it speaks another protocol than `ip_queue`.
+    /// If it speaks another protocol.
     pub fn with(transport: impl Transport + 'static) -> Result<Self, Error> {
         Self::with_sockets([transport])
     }
 
-    /// A session over several transports of the same kernel, one for each family.
+    /// A session over several transports of the same kernel that speak `ip_queue`, one for each family.
     ///
     /// # Errors
     ///
-    /// If one of them speaks another protocol than `ip_queue`, or two the same.
+    /// If one of them speaks another protocol, or two the same.
     pub fn with_sockets<T: Transport + 'static>(
         transports: impl IntoIterator<Item = T>,
     ) -> Result<Self, Error> {
         let mut lanes: Vec<Lane> = Vec::new();
         for transport in transports {
             let Some(family) = transport.protocol().family() else {
-                return Err(Error::Unsupported(TransportName::Nfqueue { first: 0, last: 0 }));
+                return Err(Error::NoSuchOption("a transport of nfnetlink_queue here"));
             };
-            if lanes.iter().any(|lane| lane.family == family) {
-                return Err(Error::FamilyTwice(family));
+            let queue = QueueName::IpQueue(family);
+            if lanes.iter().any(|lane| lane.serves(queue)) {
+                return Err(Error::TwoSockets(queue));
             }
-            lanes.push(Lane::new(family, Box::new(transport)));
+            lanes.push(Lane::new(Front::IpQueue(family), Box::new(transport)));
         }
-        Ok(Self { lanes, turn: 0, statistics: Statistics::default() })
+        Ok(Self::with_lanes(lanes, None))
     }
 
-    /// The families it has a queue for.
-    pub fn families(&self) -> impl Iterator<Item = Family> {
-        self.lanes.iter().map(|lane| lane.family)
+    pub(crate) fn with_lanes(lanes: Vec<Lane>, buffered_length: Option<u32>) -> Self {
+        Self {
+            lanes,
+            turn: 0,
+            buffered_length,
+            interrupt: None,
+            unwanted: Vec::new(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// The queues of the kernel that it reads from.
+    pub fn queues(&self) -> impl Iterator<Item = QueueName> {
+        self.lanes.iter().flat_map(Lane::queues)
     }
 
     /// Says how much of each packet is wanted, and so makes this program the one that gets the packets.
@@ -122,18 +114,34 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`Error::ModeRefused`] with `EPERM` without `CAP_NET_ADMIN`, with `EBUSY` if another program has the queue;
-    /// and if the socket fails.
+    /// [`Error::ModeRefused`], on `ip_queue` with `EPERM` without `CAP_NET_ADMIN` and with `EBUSY` if another program
+    /// has the queue; and if the socket fails.
     #[doc(alias = "ipq_set_mode")]
     pub fn set_mode(&mut self, mode: CopyMode) -> Result<(), Error> {
         let mut scratch = vec![0; message_len(CopyMode::Packet { range: 0 })];
-        self.lanes.iter_mut().try_for_each(|lane| lane.set_mode(mode, &mut scratch))
+        for lane in &mut self.lanes {
+            if let Some(packets) = self.buffered_length {
+                let bytes = packets as usize * message_len(mode).next_power_of_two();
+                let bytes = bytes.clamp(SMALLEST_BUFFER, LARGEST_BUFFER);
+                lane.transport().set_receive_buffer(bytes)?;
+            }
+            lane.set_mode(mode, &mut scratch)?;
+        }
+        Ok(())
     }
 
-    /// The length in bytes of a buffer for [`read`](Self::read) that any message of the present mode fits into.
+    /// The length in bytes of a buffer for [`read`](Self::read) that any packet of the present mode fits into.
     pub fn buffer_len(&self) -> usize {
         let len = self.lanes.iter().map(|lane| message_len(lane.mode)).max();
         len.unwrap_or_else(|| message_len(CopyMode::None))
+    }
+
+    /// Ends waiting reads when `descriptor` becomes readable: the read end of a pipe, an eventfd, a signalfd, a pidfd.
+    ///
+    /// A read that would wait, or waits, then returns [`Event::Interrupted`], for as long as the descriptor stays
+    /// readable. What has come before is still read first. A simulated kernel never waits, and does not look at it.
+    pub fn interrupt_on(&mut self, descriptor: OwnedFd) {
+        self.interrupt = Some(descriptor);
     }
 
     /// Reads the next event into `buffer`, waiting for it no longer than `timeout`; without one, for ever.
@@ -151,50 +159,135 @@ impl Queue {
         buffer: &'b mut [u8],
         timeout: Option<Duration>,
     ) -> Result<Option<Event<'b>>, Error> {
-        let Some((received, lane)) = self.receive(buffer, timeout)? else { return Ok(None) };
-        let (lane, statistics) = (&self.lanes[lane], &mut self.statistics);
-        let bytes = &buffer[..received.len_in_buffer()];
-        let event = match received {
-            Received::Datagram { .. } => lane.interpret(bytes).map_err(|error| {
-                statistics.malformed += 1;
-                Error::Message(error)
-            })?,
-            Received::Truncated { datagram_len, .. } => lane.interpret_cut(bytes, datagram_len),
-            Received::Overrun => Event::Overrun,
-            Received::Foreign { port_id } => Event::Foreign { port_id },
-            Received::Interrupted => Event::Interrupted,
-            Received::TimedOut | Received::Ended => return Ok(None),
+        let deadline = Deadline::after(self.clock(), timeout);
+        let found = loop {
+            let found = self.wait_for(deadline, |lane| {
+                let received = lane.receive(buffer, Deadline::Immediate)?;
+                Ok(Some(received).filter(|received| is_something(*received)))
+            })?;
+            match found {
+                Found::Something(received, lane) if self.lanes[lane].may_be_unwanted() => {
+                    let said = self.lanes[lane].interpret(received, buffer);
+                    let Ok(Said::Unwanted(id)) = said else { break found };
+                    self.drop_unwanted(&[id])?;
+                }
+                found => break found,
+            }
         };
-        statistics.count(&event);
-        Ok(Some(event))
+        match found {
+            Found::Something(received, lane) => match self.take_in(lane, received, buffer)? {
+                Said::Event(event) => Ok(Some(event)),
+                Said::Unwanted(_) => Ok(None),
+            },
+            Found::Interrupted => Ok(Some(Event::Interrupted)),
+            Found::Nothing => Ok(None),
+        }
     }
 
-    /// Receives from the lane that has something; `None` if there is no lane.
-    fn receive(
+    /// Reads what is there into `batch`, waiting for the first of it no longer than `timeout`, and hands each event to
+    /// `each`; returns how many there were, 0 if nothing came in time.
+    ///
+    /// # Errors
+    ///
+    /// If the socket is of no more use. Messages that make no sense are counted and passed over.
+    pub fn read_batch(
         &mut self,
-        buffer: &mut [u8],
+        batch: &mut Batch,
         timeout: Option<Duration>,
-    ) -> Result<Option<(Received, usize)>, Error> {
+        mut each: impl FnMut(Event<'_>),
+    ) -> Result<usize, Error> {
         let deadline = Deadline::after(self.clock(), timeout);
-        if let [lane] = self.lanes.as_mut_slice() {
-            return Ok(Some((lane.receive(buffer, deadline)?, 0)));
+        let found = self.wait_for(deadline, |lane| {
+            lane.receive_many(batch, Deadline::Immediate)?;
+            let first = batch.iter().next().map(|(received, _)| received);
+            Ok(first.filter(|&received| is_something(received)).map(|_| ()))
+        })?;
+        let lane = match found {
+            Found::Something((), lane) => lane,
+            Found::Interrupted => {
+                each(Event::Interrupted);
+                return Ok(1);
+            }
+            Found::Nothing => return Ok(0),
+        };
+        let mut events = 0;
+        let mut unwanted = core::mem::take(&mut self.unwanted);
+        for (received, bytes) in batch.iter() {
+            match self.take_in(lane, received, bytes) {
+                Ok(Said::Event(event)) => {
+                    events += 1;
+                    each(event);
+                }
+                Ok(Said::Unwanted(id)) => unwanted.push(id),
+                Err(Error::Message(_)) => events += 1,
+                Err(error) => return Err(error),
+            }
         }
+        let dropped = self.drop_unwanted(&unwanted);
+        unwanted.clear();
+        self.unwanted = unwanted;
+        dropped?;
+        // Where all of it was unwanted, something came all the same.
+        Ok(events.max(1))
+    }
+
+    /// Looks at the lanes in turn until one has something, waiting until `deadline`.
+    fn wait_for<T>(
+        &mut self,
+        deadline: Deadline,
+        mut take: impl FnMut(&mut Lane) -> Result<Option<T>, Error>,
+    ) -> Result<Found<T>, Error> {
         loop {
             for _ in 0..self.lanes.len() {
                 let turn = self.turn;
                 self.turn = (turn + 1) % self.lanes.len();
-                match self.lanes[turn].receive(buffer, Deadline::Immediate)? {
-                    Received::TimedOut | Received::Ended => (),
-                    received => return Ok(Some((received, turn))),
+                if let Some(something) = take(&mut self.lanes[turn])? {
+                    return Ok(Found::Something(something, turn));
                 }
             }
             let transports = self.lanes.iter_mut().map(Lane::transport);
-            match wait_any(transports, deadline)? {
+            let interrupt = self.interrupt.as_ref().map(AsFd::as_fd);
+            match wait_any(transports, interrupt, deadline)? {
                 Waited::Ready => (),
-                Waited::Interrupted => return Ok(Some((Received::Interrupted, 0))),
-                Waited::TimedOut | Waited::Ended => return Ok(None),
+                Waited::Interrupted => return Ok(Found::Interrupted),
+                Waited::TimedOut | Waited::Ended => return Ok(Found::Nothing),
             }
         }
+    }
+
+    /// Counts what was received, and says what it is.
+    fn take_in<'b>(
+        &mut self,
+        lane: usize,
+        received: Received,
+        buffer: &'b [u8],
+    ) -> Result<Said<'b>, Error> {
+        let lane = &mut self.lanes[lane];
+        let said = lane.interpret(received, buffer).map_err(|error| {
+            self.statistics.malformed += 1;
+            Error::Message(error)
+        })?;
+        if let Said::Event(event) = &said {
+            self.statistics.count(event);
+            if let Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } = event {
+                lane.announce(packet.id());
+            }
+        }
+        Ok(said)
+    }
+
+    /// Drops packets that nobody asked for, as the kernel does where no program waits.
+    fn drop_unwanted(&mut self, ids: &[PacketId]) -> Result<(), Error> {
+        for &id in ids {
+            self.lane(id)?.send_verdict(id, Verdict::Drop, None, &[])?;
+            self.statistics.unclaimed += 1;
+        }
+        Ok(())
+    }
+
+    /// The clock that time-outs are measured by: monotonic, and simulated in a simulated kernel.
+    pub fn clock(&self) -> Duration {
+        self.lanes.first().map_or(Duration::ZERO, Lane::now)
     }
 
     /// Decides over a packet. Verdicts may come in any order, and long after the packet was read.
@@ -206,18 +299,18 @@ impl Queue {
     /// If it cannot be sent. After an error that [is temporary](Error::is_temporary) it may be sent again.
     #[doc(alias = "ipq_set_verdict")]
     pub fn verdict(&mut self, id: PacketId, verdict: Verdict) -> Result<(), Error> {
-        self.send_verdict(id, verdict, &[])
+        self.decide(id, verdict, None, &[])
     }
 
     /// Decides over a packet and replaces it, from its IP header on.
     ///
     /// The kernel repairs neither lengths nor checksums, and whoever finds one wrong discards the packet
-    /// silently. It ignores a replacement that is empty or shorter than an IP header, and drops the packet if one
-    /// longer than 65,535 bytes makes it grow.
+    /// silently. A replacement that is empty is none; `ip_queue` ignores one shorter than an IP header, and drops the
+    /// packet if one longer than 65,535 bytes makes it grow.
     ///
     /// # Errors
     ///
-    /// As [`verdict`](Self::verdict).
+    /// As [`verdict`](Self::verdict); and if it is longer than 65,531 bytes on `nfnetlink_queue`.
     #[doc(alias = "ipq_set_verdict")]
     pub fn verdict_with(
         &mut self,
@@ -225,49 +318,89 @@ impl Queue {
         verdict: Verdict,
         replacement: &[u8],
     ) -> Result<(), Error> {
-        self.send_verdict(id, verdict, replacement)
+        self.decide(id, verdict, None, replacement)
     }
 
-    fn send_verdict(
+    /// Decides over a packet and gives it a netfilter mark.
+    ///
+    /// # Errors
+    ///
+    /// As [`verdict`](Self::verdict); and on `ip_queue`, whose verdicts carry no mark.
+    #[doc(alias("ipq_set_vwmark", "nfq_set_verdict2"))]
+    pub fn verdict_marked(
         &mut self,
         id: PacketId,
         verdict: Verdict,
+        mark: u32,
+    ) -> Result<(), Error> {
+        self.decide(id, verdict, Some(mark), &[])
+    }
+
+    fn decide(
+        &mut self,
+        id: PacketId,
+        verdict: Verdict,
+        mark: Option<u32>,
         replacement: &[u8],
     ) -> Result<(), Error> {
-        let lane = self.lanes.iter_mut().find(|lane| lane.family == id.family());
-        let lane = lane.ok_or_else(|| Error::WrongFamily(id.family()))?;
-        lane.send_verdict(id.number(), verdict, replacement)?;
+        self.lane(id)?.send_verdict(id, verdict, mark, replacement)?;
         self.statistics.count_verdict(verdict);
         Ok(())
     }
 
-    /// Reads packets and gives each the verdict that `decide` returns, for as long as anything can come: for ever
-    /// on a real kernel, to the end on a simulated one.
+    /// Decides over several packets, in as few system calls as the kernel allows. The effect is that of as many
+    /// [verdicts](Self::verdict) in this order.
     ///
-    /// What else comes is counted in the [statistics](Self::statistics) and survived. A packet that is longer
-    /// than any buffer `ip_queue` ever filled is handed to `decide` as far as it did fit.
+    /// # Errors
+    ///
+    /// As [`verdict`](Self::verdict). How many were sent then is not known.
+    pub fn verdicts(&mut self, decisions: &[(PacketId, Verdict)]) -> Result<(), Error> {
+        let mut rest = decisions;
+        while let [(id, _), ..] = *rest {
+            let lane = self.lane(id)?;
+            let same = rest.iter().take_while(|(id, _)| lane.serves(id.queue())).count();
+            lane.send_verdicts(&rest[..same])?;
+            rest = &rest[same..];
+        }
+        for &(_, verdict) in decisions {
+            self.statistics.count_verdict(verdict);
+        }
+        Ok(())
+    }
+
+    fn lane(&mut self, id: PacketId) -> Result<&mut Lane, Error> {
+        let lane = self.lanes.iter_mut().find(|lane| lane.serves(id.queue()));
+        lane.ok_or(Error::WrongQueue(id))
+    }
+
+    /// Reads packets and gives each the verdict that `decide` returns, for as long as anything can come: on a real
+    /// kernel until it is [interrupted](Self::interrupt_on), on a simulated one to the end.
+    ///
+    /// What is there is read at once, and what was decided is sent before it waits for more. What else comes is counted
+    /// in the [statistics](Self::statistics) and survived. A packet whose message is longer than any that the mode
+    /// allows is handed to `decide` as far as it did fit.
     ///
     /// # Errors
     ///
     /// If the socket fails.
     pub fn run(&mut self, mut decide: impl FnMut(Packet<'_>) -> Verdict) -> Result<(), Error> {
-        let mut buffer = vec![0; self.buffer_len()];
+        let mut batch = Batch::new(SLOTS, self.buffer_len());
+        let mut decisions = Vec::with_capacity(SLOTS);
+        let mut interrupted = false;
         loop {
-            let packet = match self.read(&mut buffer, None) {
-                Ok(Some(Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. })) => {
-                    packet
+            let events = self.read_batch(&mut batch, None, |event| match event {
+                Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } => {
+                    decisions.push((packet.id(), decide(packet)));
                 }
-                Ok(Some(_)) | Err(Error::Message(_)) => continue,
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            self.verdict(packet.id(), decide(packet))?;
+                Event::Interrupted => interrupted = true,
+                _ => (),
+            })?;
+            self.verdicts(&decisions)?;
+            decisions.clear();
+            if events == 0 || (interrupted && self.interrupt.is_some()) {
+                return Ok(());
+            }
         }
-    }
-
-    /// The clock that time-outs are measured by: monotonic, and simulated in a simulated kernel.
-    pub fn clock(&self) -> Duration {
-        self.lanes.first().map_or(Duration::ZERO, Lane::now)
     }
 
     /// What this session has seen and done so far.
@@ -276,8 +409,33 @@ impl Queue {
     }
 }
 
+/// What became of waiting.
+#[derive(Clone, Copy)]
+enum Found<T> {
+    /// This, on the lane of this number.
+    Something(T, usize),
+    Interrupted,
+    Nothing,
+}
+
+/// Whether an outcome is more than that nothing came.
+const fn is_something(received: Received) -> bool {
+    !matches!(received, Received::TimedOut | Received::Ended)
+}
+
+/// How many messages are read at once.
+const SLOTS: usize = 64;
+
+/// The least and the most to ask for as a receive buffer, in bytes.
+const SMALLEST_BUFFER: usize = 208 << 10;
+const LARGEST_BUFFER: usize = 32 << 20;
+
 /// The longest packet that any Linux makes, in bytes: eight times what an IP header can say (BIG TCP).
 const LONGEST_PACKET: u32 = 8 * 0xffff;
+
+/// Room for what a message says beside the payload: more than the head of `ip_queue`, and than all attributes of
+/// `nfnetlink_queue` with those of connection tracking.
+const HEAD_LEN: usize = 2048;
 
 /// The longest message about a packet, in bytes, of a kernel in this mode.
 fn message_len(mode: CopyMode) -> usize {
@@ -286,6 +444,8 @@ fn message_len(mode: CopyMode) -> usize {
         CopyMode::Packet { range } => range.min(CopyMode::MAX_RANGE),
         CopyMode::None | CopyMode::Metadata => 0,
     };
-    let len = HEADER_LEN + size_of::<PacketMsg<Lp64>>() + payload as usize;
+    let len = HEADER_LEN + HEAD_LEN + payload as usize;
     len + padding(len).len()
 }
+
+const _: () = assert!(size_of::<PacketMsg<Lp64>>() <= HEAD_LEN);

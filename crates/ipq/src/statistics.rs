@@ -25,6 +25,8 @@ pub struct Statistics {
     pub overruns: u64,
     /// Messages that came from a process and not from the kernel.
     pub foreign: u64,
+    /// Packets of a family that was not asked for, dropped: on `nfnetlink_queue`, where a queue carries both.
+    pub unclaimed: u64,
     /// Messages that made no sense.
     pub malformed: u64,
 }

@@ -1,0 +1,237 @@
+//! The `nfnetlink_queue` side of a lane: what is asked of the kernel and what its messages say.
+
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+
+use ipq_proto::abi::AbiVisitor;
+use ipq_proto::netlink::{self, Framed, Header, Reply, padding};
+use ipq_proto::nfqueue::{
+    self as wire, Command, CommandMsg, FlagsMsg, MarkAttribute, MaxLengthMsg, Message, ParamsMsg,
+    QueueFlags, VerdictMsg,
+};
+use ipq_proto::{
+    Abi, CopyMode, DataModel, DecodeError, DeviceName, EncodeError, Family, HardwareType, Verdict,
+};
+use ipq_sys::{DeviceInfo, Transport};
+use zerocopy::IntoBytes;
+
+use crate::outstanding::Outstanding;
+use crate::{Families, Packet, PacketId};
+
+/// Several queues of `nfnetlink_queue` on one socket.
+#[derive(Debug)]
+pub(crate) struct Nfqueue {
+    pub(crate) first: u16,
+    pub(crate) families: Families,
+    /// For each queue, what waits for a verdict.
+    outstanding: Vec<Outstanding>,
+    devices: RefCell<BTreeMap<u32, Option<DeviceInfo>>>,
+}
+
+/// How many devices are remembered; a kernel that lies about indices cannot make it more.
+const MAX_DEVICES: usize = 4096;
+
+impl Nfqueue {
+    pub(crate) fn new(first: u16, last: u16, families: Families) -> Self {
+        let outstanding = (first..=last).map(|_| Outstanding::default()).collect();
+        Self { first, families, outstanding, devices: RefCell::default() }
+    }
+
+    /// The numbers of the queues.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> + use<> {
+        (self.first..=u16::MAX).take(self.outstanding.len())
+    }
+
+    /// What waits in a queue, if it is one of these.
+    pub(crate) fn outstanding(&mut self, queue: u16) -> Option<&mut Outstanding> {
+        self.outstanding.get_mut(usize::from(queue.checked_sub(self.first)?))
+    }
+
+    /// Learns the names of a packet's devices.
+    pub(crate) fn learn_devices(&self, packet: &wire::Packet<'_>, transport: &dyn Transport) {
+        for index in [packet.input_device, packet.output_device].into_iter().flatten() {
+            let mut devices = self.devices.borrow_mut();
+            if !devices.contains_key(&index) && devices.len() < MAX_DEVICES {
+                devices.insert(index, transport.device(index));
+            }
+        }
+    }
+
+    /// A packet as a session hands it out; `None` if it is of no IP family.
+    pub(crate) fn describe<'b>(&self, message: wire::Packet<'b>) -> Option<Packet<'b>> {
+        let family = family(&message)?;
+        let devices = self.devices.borrow();
+        let device = |index: Option<u32>| *devices.get(&index?)?;
+        let (input, output) = (device(message.input_device), device(message.output_device));
+        let name = |device: Option<DeviceInfo>| device.map_or(DeviceName::NONE, |info| info.name);
+        // A link-layer type without an address says nothing, and ip_queue gives neither.
+        let hw_type = match (input, message.hw_address) {
+            (Some(info), Some(_)) => info.hw_type,
+            _ => HardwareType::NONE,
+        };
+        Some(Packet::of_nfqueue(family, message, [name(input), name(output)], hw_type))
+    }
+}
+
+/// The family of a packet: that of its hook, else that of its link layer, else that of its first byte.
+pub(crate) fn family(message: &wire::Packet<'_>) -> Option<Family> {
+    match message.family {
+        2 => Some(Family::Ipv4),
+        10 => Some(Family::Ipv6),
+        _ => {
+            let by_header = message.payload.and_then(Family::of_packet);
+            message.hw_protocol.family().or(by_header)
+        }
+    }
+}
+
+/// What can be asked of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Config {
+    Command(Command, u16),
+    Mode(CopyMode),
+    MaxLength(u32),
+    Flags(QueueFlags),
+}
+
+/// Appends a configuration request for `queue` to `out`.
+pub(crate) fn encode_config(
+    model: DataModel,
+    header: Header,
+    queue: u16,
+    config: Config,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    struct Encode<'o>(Header, u16, Config, &'o mut Vec<u8>);
+    impl AbiVisitor for Encode<'_> {
+        type Output = Result<(), EncodeError>;
+
+        fn visit<A: Abi>(self) -> Self::Output {
+            let Self(header, queue, config, out) = self;
+            match config {
+                Config::Command(command, family) => {
+                    let body = CommandMsg::<A::Order>::new(queue, command, family);
+                    out.extend_from_slice(Framed::new(header, body, 0)?.as_bytes());
+                }
+                Config::Mode(mode) => {
+                    let body = ParamsMsg::<A::Order>::new(queue, mode);
+                    out.extend_from_slice(Framed::new(header, body, 0)?.as_bytes());
+                }
+                Config::MaxLength(packets) => {
+                    let body = MaxLengthMsg::<A::Order>::new(queue, packets);
+                    out.extend_from_slice(Framed::new(header, body, 0)?.as_bytes());
+                }
+                Config::Flags(flags) => {
+                    let body = FlagsMsg::<A::Order>::new(queue, flags, flags);
+                    out.extend_from_slice(Framed::new(header, body, 0)?.as_bytes());
+                }
+            }
+            Ok(())
+        }
+    }
+    model.with(Encode(header, queue, config, out))
+}
+
+/// A verdict, whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decision<'r> {
+    pub(crate) queue: u16,
+    pub(crate) id: u32,
+    pub(crate) verdict: Verdict,
+    pub(crate) mark: Option<u32>,
+    pub(crate) replacement: &'r [u8],
+}
+
+/// Appends a verdict to `out`, all but the replacement itself, which is to follow.
+pub(crate) fn encode_verdict(
+    model: DataModel,
+    header: Header,
+    decision: &Decision<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    struct Encode<'o>(Header, &'o Decision<'o>, &'o mut Vec<u8>);
+    impl AbiVisitor for Encode<'_> {
+        type Output = Result<(), EncodeError>;
+
+        fn visit<A: Abi>(self) -> Self::Output {
+            let Self(header, decision, out) = self;
+            let mark = decision.mark.map(MarkAttribute::<A::Order>::new);
+            let mark = mark.as_ref().map_or(&[][..], |mark| mark.as_bytes());
+            let replacement_len = decision.replacement.len();
+            let attribute = match replacement_len {
+                0 => None,
+                len => Some(wire::payload_attribute_header::<A::Order>(len)?),
+            };
+            let attribute = attribute.as_ref().map_or(&[][..], |header| header.as_slice());
+            let trailing_len = mark.len() + attribute.len() + replacement_len;
+            let body = VerdictMsg::<A::Order>::new(decision.queue, decision.id, decision.verdict);
+            out.extend_from_slice(Framed::new(header, body, trailing_len)?.as_bytes());
+            out.extend_from_slice(mark);
+            out.extend_from_slice(attribute);
+            Ok(())
+        }
+    }
+    model.with(Encode(header, decision, out))
+}
+
+/// The first message of a datagram. The kernel puts one packet into a datagram.
+pub(crate) fn decode(
+    model: DataModel,
+    datagram: &[u8],
+) -> Result<(Header, Message<'_>), DecodeError> {
+    struct Decode<'b>(&'b [u8]);
+    impl<'b> AbiVisitor for Decode<'b> {
+        type Output = Result<(Header, Message<'b>), DecodeError>;
+
+        fn visit<A: Abi>(self) -> Self::Output {
+            let (message, _) = netlink::Message::decode::<A::Order>(self.0)?;
+            Ok((message.header, Message::decode::<A::Order>(&message)?))
+        }
+    }
+    model.with(Decode(datagram))
+}
+
+/// The first message of a datagram of which only the beginning was received.
+pub(crate) fn decode_cut(
+    model: DataModel,
+    beginning: &[u8],
+) -> Result<(Header, Message<'_>), DecodeError> {
+    struct Decode<'b>(&'b [u8]);
+    impl<'b> AbiVisitor for Decode<'b> {
+        type Output = Result<(Header, Message<'b>), DecodeError>;
+
+        fn visit<A: Abi>(self) -> Self::Output {
+            let message = netlink::Message::decode_cut::<A::Order>(self.0)?;
+            let decoded = match message.header.message_type {
+                wire::PACKET => {
+                    wire::Packet::decode_cut::<A::Order>(message.body).map(Message::Packet)
+                }
+                _ => Message::decode::<A::Order>(&message),
+            };
+            Ok((message.header, decoded?))
+        }
+    }
+    model.with(Decode(beginning))
+}
+
+/// The packet that a refused request was about: the kernel repeats the request.
+pub(crate) fn subject(model: DataModel, reply: &Reply<'_>) -> Option<PacketId> {
+    struct Decode<'b>(&'b [u8]);
+    impl AbiVisitor for Decode<'_> {
+        type Output = Option<PacketId>;
+
+        fn visit<A: Abi>(self) -> Self::Output {
+            let request = wire::VerdictRequest::decode::<A::Order>(self.0).ok()??;
+            Some(PacketId::in_nfqueue(request.queue, request.id))
+        }
+    }
+    match reply.request.message_type {
+        wire::VERDICT | wire::VERDICT_BATCH => model.with(Decode(reply.rest)),
+        _ => None,
+    }
+}
+
+/// Fills `out` up to where the next message of a datagram may start.
+pub(crate) fn pad(out: &mut Vec<u8>) {
+    out.extend_from_slice(padding(out.len()));
+}

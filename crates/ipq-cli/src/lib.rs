@@ -5,10 +5,12 @@
 
 mod args;
 mod dissect;
+mod failure;
 mod json;
 mod output;
 mod passer;
 mod source;
+mod stop;
 mod text;
 
 pub use args::{Args, Command, CopyArg, PasserArgs, VerdictArg};

@@ -1,19 +1,21 @@
 //! `ipq-cli passer`: every packet gets the same verdict.
 
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::time::SystemTime;
 
-use ipq::{Errno, Error, Event, Packet, Queue, TransportName, Verdict};
-use ipq_sim::capture::{CaptureError, Precision, Timestamp, Writer};
+use ipq::{Batch, Errno, Error, Event, Packet, PacketId, Queue, TransportName, Verdict};
+use ipq_sim::capture::{Precision, Timestamp, Writer};
 
 use crate::args::PasserArgs;
+use crate::failure::Failure;
 use crate::json::Json;
 use crate::output::{Output, Summary, Trouble};
-use crate::source::Source;
+use crate::source::{News, Source};
+use crate::stop::Stop;
 use crate::text::Text;
 
 /// Runs the command.
@@ -43,7 +45,7 @@ pub(crate) fn main(args: &PasserArgs) -> ExitCode {
     };
     let result = Source::open(transport, args.options())
         .map_err(Failure::from)
-        .and_then(|(source, queue)| Passer::new(args, source, queue)?.run(&mut *output));
+        .and_then(|(source, queue)| Passer::new(args, &mut *output, source, queue)?.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough.
@@ -63,102 +65,80 @@ fn complain(message: &dyn fmt::Display) {
     let _ = writeln!(io::stderr(), "ipq-cli: {message}");
 }
 
-/// What ends a run before its time.
-#[derive(Debug)]
-enum Failure {
-    Session(Error),
-    Output(io::Error),
-    Capture(CaptureError),
-    Signals(io::Error),
-}
+/// How many packets are read at once from a real kernel.
+const SLOTS: usize = 64;
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Session(error) => error.fmt(f),
-            Self::Output(error) => write!(f, "writing the output: {error}"),
-            Self::Capture(error) => error.fmt(f),
-            Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Session(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-impl From<CaptureError> for Failure {
-    fn from(error: CaptureError) -> Self {
-        Self::Capture(error)
-    }
-}
+/// How many packets that wait when a signal comes still get their verdict.
+const LAST_PACKETS: u64 = 1024;
 
 /// One run of the command.
 struct Passer<'a> {
-    args: &'a PasserArgs,
-    verdict: Verdict,
     source: Source,
     queue: Queue,
+    stop: Stop,
+    desk: Desk<'a>,
+}
+
+/// Where packets are decided over, shown and counted.
+struct Desk<'a> {
+    args: &'a PasserArgs,
+    output: &'a mut dyn Output,
+    verdict: Verdict,
+    /// Whether packets are written when they are decided over; those of a simulated kernel are when they leave it.
+    writes_decided: bool,
     alive: Option<Writer<BufWriter<File>>>,
-    stop: Arc<AtomicBool>,
+    decisions: Vec<(PacketId, Verdict)>,
+    errors: u64,
     malformed: u64,
     unclaimed: u64,
-    errors: u64,
 }
 
 impl<'a> Passer<'a> {
-    fn new(args: &'a PasserArgs, source: Source, mut queue: Queue) -> Result<Self, Failure> {
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // A second signal ends the program at once, should it not come to see the first one.
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-                .map_err(Failure::Signals)?;
-        }
+    fn new(
+        args: &'a PasserArgs,
+        output: &'a mut dyn Output,
+        source: Source,
+        mut queue: Queue,
+    ) -> Result<Self, Failure> {
+        let (stop, descriptor) = Stop::on_signals().map_err(Failure::Signals)?;
+        queue.interrupt_on(descriptor);
         queue.set_mode(args.copy_mode())?;
         let writer = |path| Writer::create(path, Precision::Nanoseconds);
-        Ok(Self {
+        let desk = Desk {
             args,
+            output,
             verdict: args.verdict.into(),
-            source,
-            queue,
+            writes_decided: matches!(source, Source::Real),
             alive: args.write.as_ref().map(writer).transpose()?,
-            stop,
+            decisions: Vec::new(),
+            errors: 0,
             malformed: 0,
             unclaimed: 0,
-            errors: 0,
-        })
+        };
+        Ok(Self { source, queue, stop, desk })
     }
 
     /// Passes packets until there are no more, or enough; then the summary is printed, also if something else than
     /// the output has failed.
-    fn run(mut self, output: &mut dyn Output) -> Result<(), Failure> {
+    fn run(mut self) -> Result<(), Failure> {
         let started = self.queue.clock();
-        let passed = self.pass(output).and_then(|()| self.finish(output));
+        let passed = self.pass().and_then(|()| self.desk.finish());
         if matches!(passed, Err(Failure::Output(_))) {
             return passed;
         }
         let time = self.queue.clock().saturating_sub(started);
         let statistics = self.queue.statistics();
-        output.summary(&Summary {
+        self.desk.output.summary(&Summary {
             packets: statistics.packets,
             bytes: statistics.bytes,
             accepted: statistics.accepted,
             dropped: statistics.dropped,
             other: statistics.other_verdicts,
-            errors: self.errors,
+            errors: self.desk.errors,
             lost: self.source.lost(&self.queue),
             skipped: self.source.skipped(),
-            malformed: self.malformed,
-            unclaimed: self.unclaimed + statistics.unclaimed,
+            malformed: self.desk.malformed,
+            unclaimed: self.desk.unclaimed + statistics.unclaimed,
             time,
         })?;
         passed?;
@@ -169,86 +149,126 @@ impl<'a> Passer<'a> {
         }
     }
 
-    fn pass(&mut self, output: &mut dyn Output) -> Result<(), Failure> {
-        let mut buffer = vec![0; self.queue.buffer_len()];
-        while !self.is_over() {
-            let packet = match self.queue.read(&mut buffer, self.args.timeout) {
-                Ok(None) => break,
-                Ok(Some(Event::Packet(packet))) => packet,
-                Ok(Some(event)) => {
-                    if let Some(trouble) = trouble(&event) {
-                        self.report(output, &trouble)?;
-                    }
-                    match event {
-                        Event::Truncated { packet: Some(packet), .. } => packet,
-                        _ => continue,
-                    }
-                }
-                Err(error @ Error::Message(_)) => {
-                    let text = error.to_string();
-                    self.report(output, &Trouble { errno: None, packet: None, text })?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            self.settle(output, &packet)?;
+    fn pass(&mut self) -> Result<(), Failure> {
+        let mut batch = Batch::new(self.slots(), self.queue.buffer_len());
+        while !self.has_enough() && !self.stop.is_asked_for() {
+            if self.pass_batch(&mut batch, self.desk.args.timeout)? == 0 {
+                break;
+            }
         }
-        Ok(())
+        if self.stop.is_asked_for() && matches!(self.source, Source::Real) {
+            // What waits now would be dropped when the queue is closed.
+            let last = self.queue.statistics().packets + LAST_PACKETS;
+            while self.queue.statistics().packets < last {
+                let before = self.queue.statistics().packets;
+                self.pass_batch(&mut batch, Some(Duration::ZERO))?;
+                if self.queue.statistics().packets == before {
+                    break;
+                }
+            }
+        }
+        self.desk.take_news(&self.source)
     }
 
-    /// What is left to do when no more packets are read.
-    fn finish(&mut self, output: &mut dyn Output) -> Result<(), Failure> {
-        self.take_news(output)?;
-        if let Some(alive) = self.alive.take() {
-            alive.finish()?;
+    /// One at a time where it matters after which packet the run stops, or what it was that let a simulated kernel do
+    /// something.
+    fn slots(&self) -> usize {
+        match (&self.source, self.desk.args.count) {
+            (Source::Real, None) => SLOTS,
+            _ => 1,
         }
-        Ok(())
     }
 
-    fn is_over(&self) -> bool {
-        self.has_enough() || self.stop.load(Ordering::Relaxed)
+    /// Reads what is there and passes it; returns how many events that were.
+    fn pass_batch(
+        &mut self,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+    ) -> Result<usize, Failure> {
+        let Self { queue, desk, source, .. } = self;
+        let mut shown = Ok(());
+        let events = queue.read_batch(batch, timeout, |event| {
+            let this = desk.take(event);
+            shown = core::mem::replace(&mut shown, Ok(())).and(this);
+        })?;
+        // What was decided holds, even if it could not be shown.
+        queue.verdicts(&desk.decisions)?;
+        desk.decisions.clear();
+        shown?;
+        desk.take_news(source)?;
+        Ok(events)
     }
 
     /// Whether as many packets were read as were asked for.
     fn has_enough(&self) -> bool {
-        self.args.count.is_some_and(|count| self.queue.statistics().packets >= count)
+        self.desk.args.count.is_some_and(|count| self.queue.statistics().packets >= count)
+    }
+}
+
+impl Desk<'_> {
+    /// Decides over what came, if it is a packet, and shows it.
+    fn take(&mut self, event: Result<Event<'_>, Error>) -> Result<(), Failure> {
+        match event {
+            Ok(event) => {
+                let reported = trouble(&event).map_or(Ok(()), |trouble| self.report(&trouble));
+                match event {
+                    Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } => {
+                        let settled = self.settle(&packet);
+                        reported.and(settled)
+                    }
+                    _ => reported,
+                }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                self.report(&Trouble { errno: None, packet: None, text })
+            }
+        }
     }
 
     /// Gives a packet its verdict and shows it.
-    fn settle(&mut self, output: &mut dyn Output, packet: &Packet<'_>) -> Result<(), Failure> {
-        self.queue.verdict(packet.id(), self.verdict)?;
+    fn settle(&mut self, packet: &Packet<'_>) -> Result<(), Failure> {
+        self.decisions.push((packet.id(), self.verdict));
         if !self.args.quiet {
-            output.packet(packet, self.verdict)?;
+            self.output.packet(packet, self.verdict)?;
         }
-        if let (Source::Real, Some(alive), Verdict::Accept | Verdict::Stop) =
-            (&self.source, &mut self.alive, self.verdict)
+        if let (true, Some(alive), Verdict::Accept | Verdict::Stop) =
+            (self.writes_decided, &mut self.alive, self.verdict)
         {
             alive.write(capture_time(packet), packet.payload())?;
         }
-        self.take_news(output)
+        Ok(())
     }
 
     /// Deals with what the kernel has to tell beside the queue.
-    fn take_news(&mut self, output: &mut dyn Output) -> Result<(), Failure> {
-        let news = self.source.news();
-        self.unclaimed += news.unclaimed;
-        self.malformed += news.malformed.len() as u64;
-        if let Some(path) = self.source.path() {
-            for malformed in &news.malformed {
-                output.malformed(path, malformed)?;
+    fn take_news(&mut self, source: &Source) -> Result<(), Failure> {
+        let News { malformed, delivered, unclaimed } = source.news();
+        self.unclaimed += unclaimed;
+        self.malformed += malformed.len() as u64;
+        if let Some(path) = source.path() {
+            for malformed in &malformed {
+                self.output.malformed(path, malformed)?;
             }
         }
         if let Some(alive) = &mut self.alive {
-            for packet in &news.delivered {
+            for packet in &delivered {
                 alive.write(packet.timestamp.unwrap_or_default(), &packet.data)?;
             }
         }
         Ok(())
     }
 
-    fn report(&mut self, output: &mut dyn Output, trouble: &Trouble) -> Result<(), Failure> {
+    /// What is left to do when no more packets are read.
+    fn finish(&mut self) -> Result<(), Failure> {
+        if let Some(alive) = self.alive.take() {
+            alive.finish()?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, trouble: &Trouble) -> Result<(), Failure> {
         self.errors += 1;
-        Ok(output.trouble(trouble)?)
+        Ok(self.output.trouble(trouble)?)
     }
 }
 
@@ -274,11 +294,14 @@ fn trouble(event: &Event<'_>) -> Option<Trouble> {
     Some(Trouble { errno, packet, text })
 }
 
-/// When a packet arrived, for a capture file; the epoch if the kernel did not say.
+/// When a packet arrived, for a capture file: now, if the kernel did not say.
 fn capture_time(packet: &Packet<'_>) -> Timestamp {
-    let time = packet.timestamp().and_then(|time| {
+    let given = packet.timestamp().and_then(|time| {
         let microseconds = u32::try_from(time.microseconds).ok()?;
         Timestamp::new(time.seconds, microseconds.checked_mul(1000)?)
     });
-    time.unwrap_or_default()
+    given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::EPOCH.saturating_add(now)
+    })
 }

@@ -151,7 +151,7 @@ fn waits_by_a_step_where_there_is_no_descriptor() {
             let mut transports =
                 [[step].into(), [].into()].map(|steps| Scripted { steps, ..Scripted::default() });
             let each = transports.iter_mut().map(|transport| transport as &mut dyn Transport);
-            assert_eq!(wait_any(each, deadline), waited);
+            assert_eq!(wait_any(each, None, deadline), waited);
             assert_eq!(transports[0].deadlines, [deadline]);
             assert!(transports[0].steps.is_empty() && transports[1].deadlines.is_empty());
         }

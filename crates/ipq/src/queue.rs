@@ -184,17 +184,17 @@ impl Queue {
         }
     }
 
-    /// Reads what is there into `batch`, waiting for the first of it no longer than `timeout`, and hands each event to
-    /// `each`; returns how many there were, 0 if nothing came in time.
+    /// Reads what is there into `batch`, waiting for the first of it no longer than `timeout`, and hands each event, or
+    /// the [`Error::Message`] in its place, to `each`; returns how many there were, 0 if nothing came in time.
     ///
     /// # Errors
     ///
-    /// If the socket is of no more use. Messages that make no sense are counted and passed over.
+    /// If the socket is of no more use.
     pub fn read_batch(
         &mut self,
         batch: &mut Batch,
         timeout: Option<Duration>,
-        mut each: impl FnMut(Event<'_>),
+        mut each: impl FnMut(Result<Event<'_>, Error>),
     ) -> Result<usize, Error> {
         let deadline = Deadline::after(self.clock(), timeout);
         let found = self.wait_for(deadline, |lane| {
@@ -205,7 +205,7 @@ impl Queue {
         let lane = match found {
             Found::Something((), lane) => lane,
             Found::Interrupted => {
-                each(Event::Interrupted);
+                each(Ok(Event::Interrupted));
                 return Ok(1);
             }
             Found::Nothing => return Ok(0),
@@ -214,13 +214,15 @@ impl Queue {
         let mut unwanted = core::mem::take(&mut self.unwanted);
         for (received, bytes) in batch.iter() {
             match self.take_in(lane, received, bytes) {
+                Ok(Said::Unwanted(id)) => unwanted.push(id),
                 Ok(Said::Event(event)) => {
                     events += 1;
-                    each(event);
+                    each(Ok(event));
                 }
-                Ok(Said::Unwanted(id)) => unwanted.push(id),
-                Err(Error::Message(_)) => events += 1,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    events += 1;
+                    each(Err(error));
+                }
             }
         }
         let dropped = self.drop_unwanted(&unwanted);
@@ -389,11 +391,11 @@ impl Queue {
         let mut interrupted = false;
         loop {
             let events = self.read_batch(&mut batch, None, |event| match event {
-                Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } => {
+                Ok(Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. }) => {
                     decisions.push((packet.id(), decide(packet)));
                 }
-                Event::Interrupted => interrupted = true,
-                _ => (),
+                Ok(Event::Interrupted) => interrupted = true,
+                Ok(_) | Err(_) => (),
             })?;
             self.verdicts(&decisions)?;
             decisions.clear();

@@ -62,7 +62,7 @@ fn waits_until_the_deadline_and_not_less() {
 
         let deadline = later(&socket, wait);
         let waited =
-            wait_any([&mut socket as &mut dyn Transport].into_iter(), Deadline::At(deadline));
+            wait_any([&mut socket as &mut dyn Transport].into_iter(), None, Deadline::At(deadline));
         assert_eq!(waited, Ok(Waited::TimedOut));
         assert!(socket.now() >= deadline, "waited less than {wait:?}");
     }
@@ -167,7 +167,7 @@ fn is_interrupted_by_a_signal_among_several_sockets() {
     for deadline in ENDLESS {
         let mut sockets = [open(), open()];
         let waited = interrupted(move || {
-            wait_any(sockets.iter_mut().map(|socket| socket as &mut dyn Transport), deadline)
+            wait_any(sockets.iter_mut().map(|socket| socket as &mut dyn Transport), None, deadline)
         });
         assert_eq!(waited, Ok(Waited::Interrupted), "{deadline:?}");
     }

@@ -7,7 +7,7 @@ use ipq_sys::{
 use crate::support::{answer, assert_works, far_off, open, open_with, ping, send, send_pings};
 
 fn wait(sockets: &mut [NetlinkSocket], deadline: Deadline) -> Waited {
-    wait_any(sockets.iter_mut().map(|socket| socket as &mut dyn Transport), deadline).unwrap()
+    wait_any(sockets.iter_mut().map(|socket| socket as &mut dyn Transport), None, deadline).unwrap()
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! What ends a command before its time: [`Failure`].
+
+use core::fmt;
+use std::io;
+
+use ipq::Error;
+use ipq_sim::capture::CaptureError;
+
+/// What ends a command before its time.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Session(Error),
+    Output(io::Error),
+    Capture(CaptureError),
+    Signals(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "writing the output: {error}"),
+            Self::Capture(error) => error.fmt(f),
+            Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        Self::Capture(error)
+    }
+}

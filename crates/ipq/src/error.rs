@@ -4,7 +4,7 @@ use core::fmt;
 
 use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno};
 use ipq_sim::capture::CaptureError;
-use ipq_sys::Owner;
+use ipq_sys::{Owner, Protocol};
 
 use crate::{PacketId, QueueName, TransportName};
 
@@ -63,6 +63,8 @@ pub enum Error {
     Number(EncodeError),
     /// The session does not have the queue of this packet.
     WrongQueue(PacketId),
+    /// A transport speaks another protocol than the session that was to be made of it.
+    WrongProtocol(Protocol),
     /// A session was to be made from two sockets of the same queue.
     TwoSockets(QueueName),
     /// The capture behind the transport `sim:FILE` cannot be read.
@@ -97,6 +99,7 @@ impl Error {
             Self::Number(_)
             | Self::NoSuchOption(_)
             | Self::WrongQueue(_)
+            | Self::WrongProtocol(_)
             | Self::TwoSockets(_)
             | Self::Unsupported(_) => Fault::Caller,
         }
@@ -167,11 +170,19 @@ impl fmt::Display for Error {
                 f,
                 "reading a message from the kernel: {error}; it is lost, the next read goes on after it"
             ),
+            Self::Number(error) if error.field == "packet id" => {
+                write!(f, "sending a verdict: {error}; no such packet was queued")
+            }
             Self::Number(error) => write!(f, "sending a verdict: {error}"),
             Self::WrongQueue(id) => write!(
                 f,
                 "sending a verdict: this session does not have {}; open it for that queue too",
                 id.queue()
+            ),
+            Self::WrongProtocol(protocol) => write!(
+                f,
+                "opening a session: the transport speaks {protocol}; Queue::with takes ip_queue, Queue::with_nfqueue \
+                 nfnetlink_queue"
             ),
             Self::TwoSockets(queue) => {
                 write!(f, "opening a session: there are two sockets for {queue}, one is enough")

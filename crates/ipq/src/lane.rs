@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use ipq_proto::ip_queue::{self as ipq, Message as IpqMessage};
-use ipq_proto::netlink::{Flags, Header, MessageType, Reply};
+use ipq_proto::netlink::{Flags, HEADER_LEN, Header, MessageType, Reply, padding};
 use ipq_proto::nfqueue::{self as nfq, Message as NfqMessage};
-use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno, Family, Verdict};
+use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno, Family, Lp64, Verdict};
 use ipq_sys::{Batch, Clock, Deadline, Received, Transport};
 
 use crate::nfqueue::{Config, Decision, Nfqueue};
@@ -19,6 +19,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many bytes of verdicts go into one datagram.
 const LONGEST_DATAGRAM: usize = 32 << 10;
+
+/// The longest packet that any Linux makes, in bytes: eight times what an IP header can say (BIG TCP).
+const LONGEST_PACKET: u32 = 8 * 0xffff;
+
+/// Room for all attributes of `nfnetlink_queue` but the payload, those of connection tracking among them.
+const ATTRIBUTES_LEN: usize = 2048;
 
 /// How many datagrams are handed to the transport at once.
 const DATAGRAMS_AT_ONCE: usize = 32;
@@ -92,6 +98,21 @@ impl Lane {
             Front::Nfqueue(nfqueue) => (None, Some(nfqueue.numbers().map(QueueName::Nfqueue))),
         };
         one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// The longest message about a packet, in bytes, in this mode.
+    pub(crate) fn message_len(&self, mode: CopyMode) -> usize {
+        let (head, longest) = match self.front {
+            Front::IpQueue(_) => (size_of::<ipq::PacketMsg<Lp64>>(), LONGEST_PACKET),
+            Front::Nfqueue(_) => (ATTRIBUTES_LEN, nfq::MAX_PAYLOAD),
+        };
+        let payload = match mode {
+            CopyMode::Packet { range: 0 } => longest,
+            CopyMode::Packet { range } => range.min(CopyMode::MAX_RANGE),
+            CopyMode::None | CopyMode::Metadata => 0,
+        };
+        let len = HEADER_LEN + head + payload as usize;
+        len + padding(len).len()
     }
 
     /// Whether a queue is one of this lane's.
@@ -385,7 +406,8 @@ impl Lane {
         received: Received,
         buffer: &'b [u8],
     ) -> Result<Said<'b>, DecodeError> {
-        let bytes = &buffer[..received.len_in_buffer()];
+        // A transport that claims more than the buffer holds is not believed.
+        let bytes = buffer.get(..received.len_in_buffer()).unwrap_or(buffer);
         Ok(Said::Event(match received {
             Received::Datagram { .. } => return self.interpret_datagram(bytes),
             Received::Truncated { datagram_len, .. } => {

@@ -1,6 +1,7 @@
 //! The `nfnetlink_queue` side of a lane: what is asked of the kernel and what its messages say.
 
 use core::cell::RefCell;
+use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
 use ipq_proto::abi::AbiVisitor;
@@ -21,7 +22,7 @@ use crate::{Families, Packet, PacketId};
 /// Several queues of `nfnetlink_queue` on one socket.
 #[derive(Debug)]
 pub(crate) struct Nfqueue {
-    pub(crate) first: u16,
+    first: u16,
     pub(crate) families: Families,
     /// For each queue, what waits for a verdict.
     outstanding: Vec<Outstanding>,
@@ -32,8 +33,9 @@ pub(crate) struct Nfqueue {
 const MAX_DEVICES: usize = 4096;
 
 impl Nfqueue {
-    pub(crate) fn new(first: u16, last: u16, families: Families) -> Self {
-        let outstanding = (first..=last).map(|_| Outstanding::default()).collect();
+    pub(crate) fn new(numbers: RangeInclusive<u16>, families: Families) -> Self {
+        let first = *numbers.start();
+        let outstanding = numbers.map(|_| Outstanding::default()).collect();
         Self { first, families, outstanding, devices: RefCell::default() }
     }
 

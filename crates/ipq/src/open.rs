@@ -1,5 +1,7 @@
 //! How a session is opened by its transport's name.
 
+use core::ops::RangeInclusive;
+
 use ipq_proto::nfqueue::Command;
 use ipq_proto::{Errno, Family};
 use ipq_sys::{NetlinkSocket, Protocol, SocketOptions, Transport, queue_owner};
@@ -18,11 +20,11 @@ const ANSWER_LEN: usize = 4096;
 pub(crate) fn queue(name: TransportName, options: &Options) -> Result<Queue, Error> {
     match name {
         TransportName::Auto => match ip_queue(options) {
-            Err(Error::Transport(error)) if error.is_unsupported() => nfqueue(0, 0, options),
+            Err(Error::Transport(error)) if error.is_unsupported() => open_nfqueue(0..=0, options),
             opened => opened,
         },
         TransportName::IpQueue => ip_queue(options),
-        TransportName::Nfqueue { first, last } => nfqueue(first, last, options),
+        TransportName::Nfqueue { first, last } => open_nfqueue(first..=last, options),
         TransportName::Sim(path) => {
             refuse_nfqueue_options(options)?;
             let (kernel, _) = ipq_sim::capture_kernel(&path).map_err(Error::Capture)?;
@@ -51,11 +53,24 @@ fn ip_queue(options: &Options) -> Result<Queue, Error> {
     Ok(Queue::with_lanes(lanes, buffered_length(options)))
 }
 
-fn nfqueue(first: u16, last: u16, options: &Options) -> Result<Queue, Error> {
+fn open_nfqueue(numbers: RangeInclusive<u16>, options: &Options) -> Result<Queue, Error> {
     let socket = socket(Protocol::Netfilter, options)?;
-    let nfqueue = Nfqueue::new(first, last, options.families);
-    let numbers = nfqueue.numbers();
-    let mut lane = Lane::new(Front::Nfqueue(nfqueue), Box::new(socket));
+    nfqueue(Box::new(socket), numbers, options, buffered_length(options))
+}
+
+/// A session over a transport that speaks `nfnetlink_queue`.
+pub(crate) fn nfqueue(
+    transport: Box<dyn Transport>,
+    numbers: RangeInclusive<u16>,
+    options: &Options,
+    buffered_length: Option<u32>,
+) -> Result<Queue, Error> {
+    if transport.protocol() != Protocol::Netfilter {
+        return Err(Error::WrongProtocol(transport.protocol()));
+    }
+    let first = *numbers.start();
+    let nfqueue = Nfqueue::new(numbers.clone(), options.families);
+    let mut lane = Lane::new(Front::Nfqueue(nfqueue), transport);
     let mut scratch = [0; ANSWER_LEN];
 
     // Since Linux 3.8 there is nothing to bind, and any answer is as good. Before, a family that ip_queue has stays
@@ -74,7 +89,7 @@ fn nfqueue(first: u16, last: u16, options: &Options) -> Result<Queue, Error> {
     if is_taken {
         return Err(Error::HandlerTaken);
     }
-    Ok(Queue::with_lanes(vec![lane], buffered_length(options)))
+    Ok(Queue::with_lanes(vec![lane], buffered_length))
 }
 
 /// Claims a queue. Kernels say `EPERM` or, older ones, `EBUSY` when another socket has it.

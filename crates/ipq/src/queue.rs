@@ -1,11 +1,11 @@
 //! The session: [`Queue`].
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::os::fd::{AsFd, OwnedFd};
 
-use ipq_proto::ip_queue::PacketMsg;
-use ipq_proto::netlink::{HEADER_LEN, padding};
-use ipq_proto::{CopyMode, Lp64, Verdict};
+use ipq_proto::netlink::HEADER_LEN;
+use ipq_proto::{CopyMode, Verdict};
 use ipq_sys::{Batch, Deadline, Received, Transport, Waited, wait_any};
 
 use crate::lane::{Front, Lane, Said};
@@ -81,7 +81,7 @@ impl Queue {
         let mut lanes: Vec<Lane> = Vec::new();
         for transport in transports {
             let Some(family) = transport.protocol().family() else {
-                return Err(Error::NoSuchOption("a transport of nfnetlink_queue here"));
+                return Err(Error::WrongProtocol(transport.protocol()));
             };
             let queue = QueueName::IpQueue(family);
             if lanes.iter().any(|lane| lane.serves(queue)) {
@@ -90,6 +90,19 @@ impl Queue {
             lanes.push(Lane::new(Front::IpQueue(family), Box::new(transport)));
         }
         Ok(Self::with_lanes(lanes, None))
+    }
+
+    /// A session over a transport of your own that speaks `nfnetlink_queue`: claims the queues with these numbers.
+    ///
+    /// # Errors
+    ///
+    /// If it speaks another protocol, and as [`open`](Self::open).
+    pub fn with_nfqueue(
+        transport: impl Transport + 'static,
+        numbers: RangeInclusive<u16>,
+        options: impl Into<Options>,
+    ) -> Result<Self, Error> {
+        open::nfqueue(Box::new(transport), numbers, &options.into(), None)
     }
 
     pub(crate) fn with_lanes(lanes: Vec<Lane>, buffered_length: Option<u32>) -> Self {
@@ -118,10 +131,10 @@ impl Queue {
     /// has the queue; and if the socket fails.
     #[doc(alias = "ipq_set_mode")]
     pub fn set_mode(&mut self, mode: CopyMode) -> Result<(), Error> {
-        let mut scratch = vec![0; message_len(CopyMode::Packet { range: 0 })];
         for lane in &mut self.lanes {
+            let mut scratch = vec![0; lane.message_len(CopyMode::Packet { range: 0 })];
             if let Some(packets) = self.buffered_length {
-                let bytes = packets as usize * message_len(mode).next_power_of_two();
+                let bytes = packets as usize * lane.message_len(mode).next_power_of_two();
                 let bytes = bytes.clamp(SMALLEST_BUFFER, LARGEST_BUFFER);
                 lane.transport().set_receive_buffer(bytes)?;
             }
@@ -132,8 +145,7 @@ impl Queue {
 
     /// The length in bytes of a buffer for [`read`](Self::read) that any packet of the present mode fits into.
     pub fn buffer_len(&self) -> usize {
-        let len = self.lanes.iter().map(|lane| message_len(lane.mode)).max();
-        len.unwrap_or_else(|| message_len(CopyMode::None))
+        self.lanes.iter().map(|lane| lane.message_len(lane.mode)).max().unwrap_or(HEADER_LEN)
     }
 
     /// Ends waiting reads when `descriptor` becomes readable: the read end of a pipe, an eventfd, a signalfd, a pidfd.
@@ -431,23 +443,3 @@ const SLOTS: usize = 64;
 /// The least and the most to ask for as a receive buffer, in bytes.
 const SMALLEST_BUFFER: usize = 208 << 10;
 const LARGEST_BUFFER: usize = 32 << 20;
-
-/// The longest packet that any Linux makes, in bytes: eight times what an IP header can say (BIG TCP).
-const LONGEST_PACKET: u32 = 8 * 0xffff;
-
-/// Room for what a message says beside the payload: more than the head of `ip_queue`, and than all attributes of
-/// `nfnetlink_queue` with those of connection tracking.
-const HEAD_LEN: usize = 2048;
-
-/// The longest message about a packet, in bytes, of a kernel in this mode.
-fn message_len(mode: CopyMode) -> usize {
-    let payload = match mode {
-        CopyMode::Packet { range: 0 } => LONGEST_PACKET,
-        CopyMode::Packet { range } => range.min(CopyMode::MAX_RANGE),
-        CopyMode::None | CopyMode::Metadata => 0,
-    };
-    let len = HEADER_LEN + HEAD_LEN + payload as usize;
-    len + padding(len).len()
-}
-
-const _: () = assert!(size_of::<PacketMsg<Lp64>>() <= HEAD_LEN);

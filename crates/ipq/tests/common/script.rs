@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use core::time::Duration;
 
 use ipq_proto::{DataModel, Errno};
-use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Received, Transport};
+use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Received, Stepped, Transport};
 
 /// What comes of one attempt to receive.
 #[derive(Clone, Debug)]
@@ -131,6 +131,21 @@ impl Transport for Script {
 
     fn data_model(&self) -> DataModel {
         self.state().model
+    }
+
+    fn step(&mut self, deadline: Deadline) -> Result<Stepped, Error> {
+        let mut state = self.state();
+        if !state.lines.is_empty() || state.refrain.is_some() {
+            return Ok(Stepped::Progressed);
+        }
+        Ok(match deadline {
+            Deadline::Never => Stepped::Ended,
+            Deadline::Immediate => Stepped::TimedOut,
+            Deadline::At(time) => {
+                state.now = state.now.max(time);
+                Stepped::TimedOut
+            }
+        })
     }
 
     fn now(&self) -> Clock {

@@ -2,13 +2,19 @@
 
 use core::error::Error as _;
 
-use ipq::{CopyMode, Errno, Error, Event, Family, Fault, PacketId, Refusal, TransportName};
+use ipq::{
+    CopyMode, Errno, Error, Event, Family, Fault, PacketId, QueueName, Refusal, TransportName,
+};
 use ipq_proto::{DecodeError, EncodeError, Problem};
 use ipq_sim::capture::Reader;
 use ipq_sys::{Operation, Protocol};
 
 fn refused(errno: Errno, family: Family) -> Error {
-    Error::ModeRefused { mode: CopyMode::Packet { range: 2048 }, family, errno }
+    Error::ModeRefused {
+        mode: CopyMode::Packet { range: 2048 },
+        queue: QueueName::IpQueue(family),
+        errno,
+    }
 }
 
 fn transport(operation: Operation, protocol: Protocol, errno: Errno) -> Error {
@@ -40,17 +46,21 @@ fn all() -> Vec<(Error, &'static str, Fault)> {
         (refused(Errno::EBUSY, Family::Ipv4), "/proc/net/ip_queue names", Fault::System),
         (refused(Errno::EBUSY, Family::Ipv6), "/proc/net/ip6_queue names", Fault::System),
         (refused(Errno::EINVAL, Family::Ipv6), "build it for 64 bits", Fault::System),
-        (Error::NoAnswer { family: Family::Ipv6 }, "is its ip_queue loaded", Fault::Peer),
+        (
+            Error::NoAnswer { queue: QueueName::IpQueue(Family::Ipv6) },
+            "is its module loaded",
+            Fault::Peer,
+        ),
         (Error::Message(decode), "the next read goes on", Fault::Peer),
         (Error::Number(number), "no such packet was queued", Fault::Caller),
-        (Error::WrongFamily(Family::Ipv6), "open it for that family", Fault::Caller),
-        (Error::FamilyTwice(Family::Ipv4), "one is enough", Fault::Caller),
-        (Error::Capture(capture), "", Fault::System),
         (
-            Error::Unsupported(TransportName::Unix("/run/ipq".into())),
-            "sim:FILE anywhere",
+            Error::WrongQueue(PacketId::in_ip_queue(Family::Ipv6, 1)),
+            "open it for that queue",
             Fault::Caller,
         ),
+        (Error::TwoSockets(QueueName::IpQueue(Family::Ipv4)), "one is enough", Fault::Caller),
+        (Error::Capture(capture), "", Fault::System),
+        (Error::Unsupported(TransportName::Unix("/run/ipq".into())), "sim:FILE", Fault::Caller),
     ]
 }
 
@@ -71,11 +81,11 @@ fn each_says_what_was_attempted_and_what_came_back() {
     let text = refused(Errno::EPERM, Family::Ipv4).to_string();
     assert_eq!(
         text,
-        "setting copy mode packet up to 2048 bytes for ipv4: EPERM (operation not permitted); \
+        "setting copy mode packet up to 2048 bytes of ip_queue: EPERM (operation not permitted); \
          CAP_NET_ADMIN is missing: run as root"
     );
     let text = refused(Errno(1234), Family::Ipv6).to_string();
-    assert_eq!(text, "setting copy mode packet up to 2048 bytes for ipv6: error 1234");
+    assert_eq!(text, "setting copy mode packet up to 2048 bytes of ip6_queue: error 1234");
 }
 
 #[test]
@@ -101,7 +111,7 @@ fn only_what_may_pass_is_temporary() {
 
 #[test]
 fn refusals_are_one_line_too() {
-    let packet = Some(PacketId::new(Family::Ipv4, 0xffff_8800_0017_e9c0));
+    let packet = Some(PacketId::in_ip_queue(Family::Ipv4, 0xffff_8800_0017_e9c0));
     for (errno, packet, expected) in [
         (
             Errno::ENOENT,

@@ -1,6 +1,6 @@
 //! One session for both families.
 
-use ipq::{Error, Event, Families, Family, Fault, Queue, TransportName, Verdict};
+use ipq::{Error, Event, Families, Family, Fault, Queue, QueueName, Verdict};
 use ipq_sys::Protocol;
 
 use crate::common::{
@@ -12,10 +12,10 @@ fn a_session_knows_its_families() {
     let kernel = native();
     for families in [Families::Ipv4, Families::Ipv6, Families::Both] {
         let queue = session(&kernel, families);
-        assert!(queue.families().eq(families.iter()));
+        assert!(queue.queues().eq(families.iter().map(QueueName::IpQueue)));
     }
     let one = Queue::with(kernel.socket(Family::Ipv6)).unwrap();
-    assert!(one.families().eq([Family::Ipv6]));
+    assert!(one.queues().eq([QueueName::IpQueue(Family::Ipv6)]));
 }
 
 #[test]
@@ -32,13 +32,17 @@ fn the_busy_family_does_not_starve_the_other() {
         let mut seen = Vec::new();
         for _ in 0..105 {
             let (id, payload) = next_packet(&mut queue);
-            seen.push((id.family(), payload[0]));
+            seen.push((id.queue(), payload[0]));
             queue.verdict(id, Verdict::Accept).unwrap();
         }
-        let quiet_at = seen.iter().rposition(|&(family, _)| family == quiet).unwrap();
+        let quiet_at =
+            seen.iter().rposition(|&(queue, _)| queue == QueueName::IpQueue(quiet)).unwrap();
         assert!(quiet_at < 10, "each in its turn: {quiet_at}");
         for family in Family::ALL {
-            let numbers = seen.iter().filter(|(of, _)| *of == family).map(|(_, number)| *number);
+            let numbers = seen
+                .iter()
+                .filter(|(of, _)| *of == QueueName::IpQueue(family))
+                .map(|(_, number)| *number);
             assert!(numbers.is_sorted(), "the order within a family is kept");
         }
         assert_eq!(kernel.totals().delivered, 105);
@@ -73,7 +77,7 @@ fn a_verdict_goes_to_the_family_of_its_packet() {
     let ids = [next_packet(&mut queue).0, next_packet(&mut queue).0];
     for id in ids.into_iter().rev() {
         queue.verdict(id, Verdict::Accept).unwrap();
-        assert_eq!(kernel.take_outcomes()[0].family, id.family());
+        assert_eq!(QueueName::IpQueue(kernel.take_outcomes()[0].family), id.queue());
     }
     hears_nothing(&mut queue);
 }
@@ -84,7 +88,10 @@ fn the_same_family_twice_is_the_callers_mistake() {
         let kernel = native();
         let sockets = [kernel.socket(family), kernel.socket(family)];
         let error = Queue::with_sockets(sockets).unwrap_err();
-        assert!(matches!(error, Error::FamilyTwice(twice) if twice == family), "{error:?}");
+        assert!(
+            matches!(error, Error::TwoSockets(twice) if twice == QueueName::IpQueue(family)),
+            "{error:?}"
+        );
         assert_eq!((error.fault(), error.is_temporary()), (Fault::Caller, false));
     }
 }
@@ -92,8 +99,8 @@ fn the_same_family_twice_is_the_callers_mistake() {
 #[test]
 fn a_transport_of_another_protocol_is_refused() {
     let error = Queue::with(Script::new(Protocol::Netfilter)).unwrap_err();
-    let expected = TransportName::Nfqueue { first: 0, last: 0 };
-    assert!(matches!(&error, Error::Unsupported(name) if *name == expected), "{error:?}");
+    assert!(matches!(error, Error::WrongProtocol(Protocol::Netfilter)), "{error:?}");
+    assert!(error.to_string().contains("with_nfqueue"), "{error}");
     assert_eq!(error.fault(), Fault::Caller);
 }
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ipq::{CopyMode, Errno, Error, Event, Family, Fault, PacketId, Queue, Verdict};
+use ipq::{CopyMode, Errno, Error, Event, Family, Fault, PacketId, Queue, QueueName, Verdict};
 use ipq_proto::DataModel;
 use ipq_sys::{Protocol, Transport};
 use proptest::collection::vec;
@@ -126,7 +126,10 @@ fn refusals_from_nowhere_are_events_with_what_can_be_made_out() {
         let event = queue.read(&mut buffer, None).unwrap();
         let Some(Event::Refused(refusal)) = event else { panic!("{event:?}") };
         assert_eq!(refusal.errno, Errno(errno));
-        assert_eq!(refusal.packet, number.map(|number| PacketId::new(Family::Ipv4, number)));
+        assert_eq!(
+            refusal.packet,
+            number.map(|number| PacketId::in_ip_queue(Family::Ipv4, number))
+        );
         assert!(!refusal.to_string().contains('\n'));
     }
     assert_eq!(queue.statistics().refused, 5);
@@ -137,7 +140,10 @@ fn silence_is_no_answer() {
     let (mut queue, script) = over([]);
     script.state().acknowledges = false;
     let error = queue.set_mode(WHOLE).unwrap_err();
-    assert!(matches!(error, Error::NoAnswer { family: Family::Ipv4 }), "{error:?}");
+    assert!(
+        matches!(error, Error::NoAnswer { queue: QueueName::IpQueue(Family::Ipv4) }),
+        "{error:?}"
+    );
     assert_eq!((error.fault(), error.is_temporary()), (Fault::Peer, false));
     assert!(script.state().now >= Duration::from_secs(5));
 }
@@ -227,7 +233,7 @@ fn a_refused_mode_leaves_the_session_usable() {
 fn a_verdict_that_there_is_no_room_for_can_be_sent_again() {
     let (mut queue, script) = over([]);
     script.state().refusals.extend([Errno::EAGAIN, Errno::ENOBUFS, Errno::EINTR]);
-    let id = PacketId::new(Family::Ipv4, 7);
+    let id = PacketId::in_ip_queue(Family::Ipv4, 7);
     for _ in 0..3 {
         let error = queue.verdict(id, Verdict::Accept).unwrap_err();
         assert_eq!((error.is_temporary(), error.fault()), (true, Fault::System), "{error:?}");
@@ -242,7 +248,11 @@ fn requests_are_made_as_libipq_makes_them() {
     let (mut queue, script) = over([]);
     queue.set_mode(CopyMode::Packet { range: 2048 }).unwrap();
     queue
-        .verdict_with(PacketId::new(Family::Ipv4, 0xffff_8800_0017_e9c0), Verdict::Accept, b"new")
+        .verdict_with(
+            PacketId::in_ip_queue(Family::Ipv4, 0xffff_8800_0017_e9c0),
+            Verdict::Accept,
+            b"new",
+        )
         .unwrap();
     let sent = script.state().sent.clone();
     let mode = [

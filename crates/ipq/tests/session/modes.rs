@@ -1,6 +1,6 @@
 //! Setting a copy mode: its answer, and what comes while it is awaited.
 
-use ipq::{CopyMode, Errno, Error, Event, Families, Family, Fault, Queue, Verdict};
+use ipq::{CopyMode, Errno, Error, Event, Families, Family, Fault, Queue, QueueName, Verdict};
 use ipq_sim::SocketOptions;
 
 use crate::common::{
@@ -53,7 +53,7 @@ fn without_the_capability_it_is_refused() {
         let error = queue.set_mode(CopyMode::Metadata).unwrap_err();
         let first = families.iter().next().unwrap();
         assert!(
-            matches!(error, Error::ModeRefused { mode: CopyMode::Metadata, family, errno: Errno::EPERM }
+            matches!(error, Error::ModeRefused { mode: CopyMode::Metadata, queue: QueueName::IpQueue(family), errno: Errno::EPERM }
                 if family == first),
             "{error:?}"
         );
@@ -88,7 +88,10 @@ fn with_both_families_it_may_be_refused_for_one() {
     let mut queue = quiet_session(&kernel, Families::Both, SocketOptions::default());
     let error = queue.set_mode(CopyMode::Packet { range: 40 }).unwrap_err();
     assert!(
-        matches!(error, Error::ModeRefused { family: Family::Ipv6, errno: Errno::EBUSY, .. }),
+        matches!(
+            error,
+            Error::ModeRefused { queue: QueueName::IpQueue(Family::Ipv6), errno: Errno::EBUSY, .. }
+        ),
         "{error:?}"
     );
     // The other one works.
@@ -220,6 +223,6 @@ fn an_unloaded_module_refuses_the_connection() {
 fn a_session_without_sockets_has_nothing_to_say() {
     let mut queue = Queue::with_sockets(Vec::<ipq_sim::Socket>::new()).unwrap();
     queue.set_mode(WHOLE).unwrap();
-    assert_eq!(queue.families().count(), 0);
+    assert_eq!(queue.queues().count(), 0);
     assert!(queue.read(&mut [0; 100], None).unwrap().is_none());
 }

@@ -76,12 +76,10 @@ fn bad_names_are_refused_with_the_reason_and_the_choice() {
 
 #[test]
 fn what_this_version_cannot_do_is_said_so() {
-    for name in ["nfqueue:0", "nfqueue:1-4", "unix:/run/ipq.sock"] {
-        let name: TransportName = name.parse().unwrap();
-        let error = Queue::open(name.clone(), Family::Ipv4).unwrap_err();
-        assert!(matches!(&error, Error::Unsupported(found) if *found == name), "{error:?}");
-        assert!(error.to_string().contains(&name.to_string()), "{error}");
-    }
+    let name: TransportName = "unix:/run/ipq.sock".parse().unwrap();
+    let error = Queue::open(name.clone(), Family::Ipv4).unwrap_err();
+    assert!(matches!(&error, Error::Unsupported(found) if *found == name), "{error:?}");
+    assert!(error.to_string().contains(&name.to_string()), "{error}");
 }
 
 #[test]

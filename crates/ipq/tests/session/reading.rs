@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use ipq::{Errno, EtherType, Event, Families, Family, HardwareType, Hook, PacketId, Verdict};
+use ipq::{
+    Errno, EtherType, Event, Families, Family, HardwareType, Hook, PacketId, QueueName, Verdict,
+};
 use ipq_sim::SocketOptions;
 
 use crate::common::{
@@ -76,7 +78,10 @@ fn a_packet_says_where_it_is_and_where_it_came_from() {
             let event = queue.read(&mut buffer, None).unwrap();
             let Some(Event::Packet(packet)) = event else { panic!("{event:?}") };
             assert_eq!(packet.hook(), Hook::PreRouting);
-            assert_eq!((packet.family(), packet.id().family()), (family, family));
+            assert_eq!(
+                (packet.family(), packet.id().queue()),
+                (family, QueueName::IpQueue(family))
+            );
             assert_eq!(packet.input_device().to_string(), "eth0");
             assert!(packet.output_device().is_empty());
             assert_eq!(packet.hw_type(), HardwareType::ETHERNET);
@@ -224,7 +229,7 @@ fn an_overrun_is_told_once_before_what_did_fit() {
 #[test]
 fn ids_print_as_the_kernels_addresses() {
     assert_eq!(
-        PacketId::new(Family::Ipv4, 0xffff_8800_1e10_52a0).to_string(),
+        PacketId::in_ip_queue(Family::Ipv4, 0xffff_8800_1e10_52a0).to_string(),
         "0xffff88001e1052a0"
     );
 }

@@ -1,6 +1,6 @@
 //! `run`: to the end of a simulated kernel, over all that can come.
 
-use ipq::{CopyMode, Errno, Error, Families, Family, Queue, TransportName, Verdict};
+use ipq::{CopyMode, Errno, Error, Families, Family, Queue, QueueName, TransportName, Verdict};
 use ipq_sim::capture::{Precision, Timestamp, Writer};
 use ipq_sim::{Kernel, Match, SocketOptions, Target};
 
@@ -101,7 +101,11 @@ fn it_survives_all_that_is_no_packet() {
 
 #[test]
 fn it_ends_when_the_socket_fails() {
-    let script = Script::saying([Said::Datagram(packet(1, b"x")), Said::Error(Errno(9))]);
+    let script = Script::saying([
+        Said::Datagram(packet(1, b"x")),
+        Said::Error(Errno(9)),
+        Said::Error(Errno(9)),
+    ]);
     let mut queue = Queue::with(script).unwrap();
     let error = queue.run(|_| Verdict::Accept).unwrap_err();
     assert!(matches!(&error, Error::Transport(error) if error.errno == Errno(9)), "{error:?}");
@@ -140,7 +144,7 @@ fn a_capture_is_a_kernel_by_name() {
     std::fs::write(&path, writer.finish().unwrap()).unwrap();
     for (families, expected) in [(Families::Ipv4, 2), (Families::Ipv6, 1), (Families::Both, 3)] {
         let mut queue = Queue::open(TransportName::Sim(path.clone()), families).unwrap();
-        assert!(queue.families().eq(families.iter()));
+        assert!(queue.queues().eq(families.iter().map(QueueName::IpQueue)));
         queue.set_mode(CopyMode::Packet { range: 2048 }).unwrap();
         let mut hooks = Vec::new();
         queue

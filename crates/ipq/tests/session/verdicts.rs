@@ -1,6 +1,9 @@
 //! Verdicts: what is delivered, what is refused, and what the session counts.
 
-use ipq::{CopyMode, Errno, Error, Event, Families, Family, Fault, PacketId, Statistics, Verdict};
+use ipq::{
+    CopyMode, Errno, Error, Event, Families, Family, Fault, PacketId, QueueName, Statistics,
+    Verdict,
+};
 use ipq_proto::DataModel;
 use ipq_sim::{Fate, Reason};
 
@@ -86,7 +89,7 @@ fn an_id_that_is_not_queued_is_refused_by_name() {
             for (number, replacement) in
                 [(0, &[][..]), (0xdead_beef, &[]), (1, &udp(family, b"replacement"))]
             {
-                let id = PacketId::new(family, number);
+                let id = PacketId::in_ip_queue(family, number);
                 queue.verdict_with(id, Verdict::Accept, replacement).unwrap();
                 let mut buffer = vec![0; queue.buffer_len()];
                 let event = queue.read(&mut buffer, None).unwrap();
@@ -137,7 +140,7 @@ fn an_id_beyond_the_kernels_words_is_the_callers_mistake() {
     for model in DataModel::ALL {
         let kernel = kernel(model);
         let mut queue = session(&kernel, Family::Ipv4);
-        let sent = queue.verdict(PacketId::new(Family::Ipv4, 1 << 32), Verdict::Accept);
+        let sent = queue.verdict(PacketId::in_ip_queue(Family::Ipv4, 1 << 32), Verdict::Accept);
         match (model.word_len(), sent) {
             (8, Ok(())) => {
                 let mut buffer = vec![0; queue.buffer_len()];
@@ -159,8 +162,11 @@ fn a_packet_of_a_family_without_queue_is_the_callers_mistake() {
     for (family, other) in [(Family::Ipv4, Family::Ipv6), (Family::Ipv6, Family::Ipv4)] {
         let kernel = native();
         let mut queue = session(&kernel, family);
-        let error = queue.verdict(PacketId::new(other, 1), Verdict::Accept).unwrap_err();
-        assert!(matches!(error, Error::WrongFamily(family) if family == other), "{error:?}");
+        let error = queue.verdict(PacketId::in_ip_queue(other, 1), Verdict::Accept).unwrap_err();
+        assert!(
+            matches!(error, Error::WrongQueue(id) if id.queue() == QueueName::IpQueue(other)),
+            "{error:?}"
+        );
         assert_eq!((error.fault(), error.is_temporary()), (Fault::Caller, false));
         assert_eq!(queue.statistics(), Statistics::default());
         hears_nothing(&mut queue);
@@ -201,7 +207,7 @@ fn statistics_add_up() {
                 let (id, _) = next_packet(&mut queue);
                 queue.verdict(id, verdict).unwrap();
             }
-            let unknown = PacketId::new(family, 1);
+            let unknown = PacketId::in_ip_queue(family, 1);
             queue.verdict(unknown, Verdict::Queue).unwrap();
             let mut buffer = vec![0; queue.buffer_len()];
             queue.read(&mut buffer, None).unwrap();

@@ -1,33 +1,30 @@
 //! One socket of a session: [`Lane`].
 
+mod interpret;
+mod verdicts;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use ipq_proto::ip_queue::{self as ipq, Message as IpqMessage};
+use ipq_proto::ip_queue as ipq;
 use ipq_proto::netlink::{Flags, HEADER_LEN, Header, MessageType, Reply, padding};
 use ipq_proto::nfqueue::{self as nfq, Message as NfqMessage};
-use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno, Family, Lp64, Verdict};
+use ipq_proto::{CopyMode, EncodeError, Errno, Family, Lp64};
 use ipq_sys::{Batch, Clock, Deadline, Received, Transport};
 
-use crate::nfqueue::{Config, Decision, Nfqueue};
-use crate::{Error, Event, Packet, PacketId, QueueName, Refusal, ip_queue, nfqueue};
+use crate::nfqueue::{Config, Nfqueue};
+use crate::{Error, Event, PacketId, QueueName, ip_queue, nfqueue};
 
 /// How long the kernel has to answer a request. It answers while the request is being sent, so this only guards
 /// against something that is no kernel.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How many bytes of verdicts go into one datagram.
-const LONGEST_DATAGRAM: usize = 32 << 10;
 
 /// The longest packet that any Linux makes, in bytes: eight times what an IP header can say (BIG TCP).
 const LONGEST_PACKET: u32 = 8 * 0xffff;
 
 /// Room for all attributes of `nfnetlink_queue` but the payload, those of connection tracking among them.
 const ATTRIBUTES_LEN: usize = 2048;
-
-/// How many datagrams are handed to the transport at once.
-const DATAGRAMS_AT_ONCE: usize = 32;
 
 /// A socket, and the queue or queues behind it.
 #[derive(Debug)]
@@ -226,145 +223,6 @@ impl Lane {
         Header::new(message_type, flags, self.sequence, self.transport.port_id())
     }
 
-    /// Decides over a packet.
-    pub(crate) fn send_verdict(
-        &mut self,
-        id: PacketId,
-        verdict: Verdict,
-        mark: Option<u32>,
-        replacement: &[u8],
-    ) -> Result<(), Error> {
-        self.outbox.clear();
-        match (&mut self.front, id.queue()) {
-            (Front::Nfqueue(nfqueue), QueueName::Nfqueue(queue)) => {
-                let number = number_of(id)?;
-                if let Some(outstanding) = nfqueue.outstanding(queue) {
-                    outstanding.settle(number);
-                }
-                let decision = Decision { queue, id: number, verdict, mark, replacement };
-                self.append_verdict(nfq::VERDICT, &decision)?;
-            }
-            _ if mark.is_some() => return Err(Error::NoSuchOption("a mark in a verdict")),
-            _ => {
-                let header = self.header(ipq::VERDICT, Flags::REQUEST);
-                let (model, decision) = (self.transport.data_model(), (id.number(), verdict));
-                ip_queue::encode_verdict(
-                    model,
-                    header,
-                    decision,
-                    replacement.len(),
-                    &mut self.outbox,
-                )
-                .map_err(Error::Number)?;
-            }
-        }
-        let head = IoSlice::new(&self.outbox);
-        let sent = match replacement {
-            [] => self.transport.send(&[head]),
-            replacement => self.transport.send(&[head, IoSlice::new(replacement)]),
-        };
-        self.may_batch &= sent.is_ok();
-        Ok(sent?)
-    }
-
-    /// Decides over packets of this lane, in as few system calls and messages as their verdicts allow.
-    pub(crate) fn send_verdicts(&mut self, decisions: &[(PacketId, Verdict)]) -> Result<(), Error> {
-        match &self.front {
-            Front::IpQueue(_) => self.send_each(decisions),
-            Front::Nfqueue(_) => self.send_batches(decisions),
-        }
-    }
-
-    /// `ip_queue` reads one message of a datagram, so each verdict is one of its own.
-    fn send_each(&mut self, decisions: &[(PacketId, Verdict)]) -> Result<(), Error> {
-        for some in decisions.chunks(DATAGRAMS_AT_ONCE) {
-            self.outbox.clear();
-            for &(id, verdict) in some {
-                let header = self.header(ipq::VERDICT, Flags::REQUEST);
-                let (model, decision) = (self.transport.data_model(), (id.number(), verdict));
-                ip_queue::encode_verdict(model, header, decision, 0, &mut self.outbox)
-                    .map_err(Error::Number)?;
-            }
-            let message_len = self.outbox.len() / some.len();
-            let mut datagrams = [IoSlice::new(&[]); DATAGRAMS_AT_ONCE];
-            for (slot, message) in datagrams.iter_mut().zip(self.outbox.chunks(message_len)) {
-                *slot = IoSlice::new(message);
-            }
-            let mut rest = &datagrams[..some.len()];
-            while !rest.is_empty() {
-                let sent = self.transport.send_many(rest)?;
-                rest = &rest[sent..];
-            }
-        }
-        Ok(())
-    }
-
-    /// `nfnetlink_queue` reads all messages of a datagram, and one message can decide over all packets up to one:
-    /// where these are the oldest of their queue, one after the other, and have the same verdict.
-    fn send_batches(&mut self, decisions: &[(PacketId, Verdict)]) -> Result<(), Error> {
-        self.outbox.clear();
-        let mut rest = decisions;
-        while let [(first, verdict), ..] = *rest {
-            let QueueName::Nfqueue(queue) = first.queue() else {
-                return Err(Error::WrongQueue(first));
-            };
-            let run = self.settle_run(queue, rest)?;
-            let (last, _) = rest[run - 1];
-            let message_type = if run > 1 { nfq::VERDICT_BATCH } else { nfq::VERDICT };
-            let id = number_of(last)?;
-            let decision = Decision { queue, id, verdict, mark: None, replacement: &[] };
-            self.append_verdict(message_type, &decision)?;
-            nfqueue::pad(&mut self.outbox);
-            rest = &rest[run..];
-            if rest.is_empty() || self.outbox.len() > LONGEST_DATAGRAM {
-                let sent = self.transport.send(&[IoSlice::new(&self.outbox)]);
-                self.may_batch &= sent.is_ok();
-                sent?;
-                self.outbox.clear();
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the first decision off what waits in its queue, and as many after it as may go into one batch verdict
-    /// with it; returns how many that are.
-    fn settle_run(
-        &mut self,
-        queue: u16,
-        decisions: &[(PacketId, Verdict)],
-    ) -> Result<usize, Error> {
-        let Front::Nfqueue(nfqueue) = &mut self.front else { return Ok(1) };
-        let (first, verdict) = decisions[0];
-        let Some(outstanding) = nfqueue.outstanding(queue) else { return Ok(1) };
-        let mut run = 0;
-        if self.may_batch {
-            for &(id, other) in decisions {
-                let is_next = id.queue() == first.queue()
-                    && other == verdict
-                    && outstanding.oldest().map(u64::from) == Some(id.number());
-                if !is_next {
-                    break;
-                }
-                outstanding.settle(number_of(id)?);
-                run += 1;
-            }
-        }
-        if run == 0 {
-            outstanding.settle(number_of(first)?);
-        }
-        Ok(run.max(1))
-    }
-
-    fn append_verdict(
-        &mut self,
-        message_type: MessageType,
-        decision: &Decision<'_>,
-    ) -> Result<(), Error> {
-        let header = self.header(message_type, Flags::REQUEST);
-        let model = self.transport.data_model();
-        nfqueue::encode_verdict(model, header, decision, &mut self.outbox).map_err(Error::Number)
-    }
-
     /// Receives what came while an answer was awaited, or else what comes before `deadline`.
     pub(crate) fn receive(
         &mut self,
@@ -393,103 +251,6 @@ impl Lane {
             batch.push(received);
         }
         Ok(())
-    }
-
-    /// Whether this lane can say that a packet is [unwanted](Said::Unwanted).
-    pub(crate) const fn may_be_unwanted(&self) -> bool {
-        matches!(self.front, Front::Nfqueue(_))
-    }
-
-    /// What was received says.
-    pub(crate) fn interpret<'b>(
-        &self,
-        received: Received,
-        buffer: &'b [u8],
-    ) -> Result<Said<'b>, DecodeError> {
-        // A transport that claims more than the buffer holds is not believed.
-        let bytes = buffer.get(..received.len_in_buffer()).unwrap_or(buffer);
-        Ok(Said::Event(match received {
-            Received::Datagram { .. } => return self.interpret_datagram(bytes),
-            Received::Truncated { datagram_len, .. } => {
-                return Ok(self.interpret_cut(bytes, datagram_len));
-            }
-            Received::Overrun => Event::Overrun,
-            Received::Foreign { port_id } => Event::Foreign { port_id },
-            Received::Interrupted | Received::TimedOut | Received::Ended => Event::Interrupted,
-        }))
-    }
-
-    fn interpret_datagram<'b>(&self, datagram: &'b [u8]) -> Result<Said<'b>, DecodeError> {
-        let model = self.transport.data_model();
-        let event = match &self.front {
-            Front::IpQueue(family) => {
-                let (header, message) = ipq::datagram(model, datagram)?;
-                match message {
-                    IpqMessage::Packet(packet) => {
-                        Event::Packet(Packet::of_ip_queue(*family, &packet))
-                    }
-                    IpqMessage::Reply(reply) => self.interpret_reply(&reply),
-                    _ => Event::Other(header.message_type),
-                }
-            }
-            Front::Nfqueue(nfqueue) => {
-                let (header, message) = nfqueue::decode(model, datagram)?;
-                match message {
-                    NfqMessage::Packet(packet) => {
-                        return Ok(self.admit(nfqueue, packet, Event::Packet));
-                    }
-                    NfqMessage::Reply(reply) => self.interpret_reply(&reply),
-                    _ => Event::Other(header.message_type),
-                }
-            }
-        };
-        Ok(Said::Event(event))
-    }
-
-    /// What the beginning of a datagram of `message_len` bytes says, of which the rest is lost.
-    fn interpret_cut<'b>(&self, beginning: &'b [u8], message_len: usize) -> Said<'b> {
-        let model = self.transport.data_model();
-        let cut = |packet| Event::Truncated { packet, message_len };
-        Said::Event(match &self.front {
-            Front::IpQueue(family) => match ip_queue::decode_cut(model, beginning) {
-                Ok(IpqMessage::Packet(packet)) => cut(Some(Packet::of_ip_queue(*family, &packet))),
-                Ok(IpqMessage::Reply(reply)) => self.interpret_reply(&reply),
-                _ => cut(None),
-            },
-            Front::Nfqueue(nfqueue) => match nfqueue::decode_cut(model, beginning) {
-                Ok((_, NfqMessage::Packet(packet))) => {
-                    return self.admit(nfqueue, packet, |packet| cut(Some(packet)));
-                }
-                Ok((_, NfqMessage::Reply(reply))) => self.interpret_reply(&reply),
-                _ => cut(None),
-            },
-        })
-    }
-
-    /// A packet of `nfnetlink_queue`, if it is of a family that is asked for.
-    fn admit<'b>(
-        &self,
-        nfqueue: &Nfqueue,
-        message: nfq::Packet<'b>,
-        event: impl FnOnce(Packet<'b>) -> Event<'b>,
-    ) -> Said<'b> {
-        let id = PacketId::in_nfqueue(message.queue, message.id);
-        nfqueue.learn_devices(&message, &*self.transport);
-        let wanted = |packet: &Packet<'_>| nfqueue.families.contains(packet.family());
-        match nfqueue.describe(message).filter(wanted) {
-            Some(packet) => Said::Event(event(packet)),
-            None => Said::Unwanted(id),
-        }
-    }
-
-    fn interpret_reply(&self, reply: &Reply<'_>) -> Event<'static> {
-        let Some(errno) = reply.errno() else { return Event::Other(MessageType::ERROR) };
-        let model = self.transport.data_model();
-        let packet = match &self.front {
-            Front::IpQueue(family) => ip_queue::subject(model, *family, reply),
-            Front::Nfqueue(_) => nfqueue::subject(model, reply),
-        };
-        Event::Refused(Refusal { errno, packet })
     }
 
     /// A packet was read and waits for its verdict.

@@ -47,3 +47,8 @@ pub use ipq_proto::{
     CopyMode, DeviceName, Errno, EtherType, Family, HardwareAddress, HardwareType, Hook, Verdict,
 };
 pub use ipq_sys::{Batch, Owner, Process};
+
+/// The examples of the README, so that they are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

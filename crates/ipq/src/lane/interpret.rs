@@ -1,0 +1,110 @@
+//! What comes from the kernel, in the words of a session.
+
+use ipq_proto::DecodeError;
+use ipq_proto::ip_queue::{self as ipq, Message as IpqMessage};
+use ipq_proto::netlink::{MessageType, Reply};
+use ipq_proto::nfqueue::{self as nfq, Message as NfqMessage};
+use ipq_sys::Received;
+
+use super::{Front, Lane, Said};
+use crate::nfqueue::Nfqueue;
+use crate::{Event, Packet, PacketId, Refusal, ip_queue, nfqueue};
+
+impl Lane {
+    /// Whether this lane can say that a packet is [unwanted](Said::Unwanted).
+    pub(crate) const fn may_be_unwanted(&self) -> bool {
+        matches!(self.front, Front::Nfqueue(_))
+    }
+
+    /// What was received says.
+    pub(crate) fn interpret<'b>(
+        &self,
+        received: Received,
+        buffer: &'b [u8],
+    ) -> Result<Said<'b>, DecodeError> {
+        // A transport that claims more than the buffer holds is not believed.
+        let bytes = buffer.get(..received.len_in_buffer()).unwrap_or(buffer);
+        Ok(Said::Event(match received {
+            Received::Datagram { .. } => return self.interpret_datagram(bytes),
+            Received::Truncated { datagram_len, .. } => {
+                return Ok(self.interpret_cut(bytes, datagram_len));
+            }
+            Received::Overrun => Event::Overrun,
+            Received::Foreign { port_id } => Event::Foreign { port_id },
+            Received::Interrupted | Received::TimedOut | Received::Ended => Event::Interrupted,
+        }))
+    }
+
+    fn interpret_datagram<'b>(&self, datagram: &'b [u8]) -> Result<Said<'b>, DecodeError> {
+        let model = self.transport.data_model();
+        let event = match &self.front {
+            Front::IpQueue(family) => {
+                let (header, message) = ipq::datagram(model, datagram)?;
+                match message {
+                    IpqMessage::Packet(packet) => {
+                        Event::Packet(Packet::of_ip_queue(*family, &packet))
+                    }
+                    IpqMessage::Reply(reply) => self.interpret_reply(&reply),
+                    _ => Event::Other(header.message_type),
+                }
+            }
+            Front::Nfqueue(nfqueue) => {
+                let (header, message) = nfqueue::decode(model, datagram)?;
+                match message {
+                    NfqMessage::Packet(packet) => {
+                        return Ok(self.admit(nfqueue, packet, Event::Packet));
+                    }
+                    NfqMessage::Reply(reply) => self.interpret_reply(&reply),
+                    _ => Event::Other(header.message_type),
+                }
+            }
+        };
+        Ok(Said::Event(event))
+    }
+
+    /// What the beginning of a datagram of `message_len` bytes says, of which the rest is lost.
+    fn interpret_cut<'b>(&self, beginning: &'b [u8], message_len: usize) -> Said<'b> {
+        let model = self.transport.data_model();
+        let cut = |packet| Event::Truncated { packet, message_len };
+        Said::Event(match &self.front {
+            Front::IpQueue(family) => match ip_queue::decode_cut(model, beginning) {
+                Ok(IpqMessage::Packet(packet)) => cut(Some(Packet::of_ip_queue(*family, &packet))),
+                Ok(IpqMessage::Reply(reply)) => self.interpret_reply(&reply),
+                _ => cut(None),
+            },
+            Front::Nfqueue(nfqueue) => match nfqueue::decode_cut(model, beginning) {
+                Ok((_, NfqMessage::Packet(packet))) => {
+                    return self.admit(nfqueue, packet, |packet| cut(Some(packet)));
+                }
+                Ok((_, NfqMessage::Reply(reply))) => self.interpret_reply(&reply),
+                _ => cut(None),
+            },
+        })
+    }
+
+    /// A packet of `nfnetlink_queue`, if it is of a family that is asked for.
+    fn admit<'b>(
+        &self,
+        nfqueue: &Nfqueue,
+        message: nfq::Packet<'b>,
+        event: impl FnOnce(Packet<'b>) -> Event<'b>,
+    ) -> Said<'b> {
+        let id = PacketId::in_nfqueue(message.queue, message.id);
+        nfqueue.learn_devices(&message, &*self.transport);
+        let wanted = |packet: &Packet<'_>| nfqueue.families.contains(packet.family());
+        match nfqueue.describe(message).filter(wanted) {
+            Some(packet) => Said::Event(event(packet)),
+            None => Said::Unwanted(id),
+        }
+    }
+
+    fn interpret_reply(&self, reply: &Reply<'_>) -> Event<'static> {
+        let Some(errno) = reply.errno() else { return Event::Other(MessageType::ERROR) };
+        let model = self.transport.data_model();
+        let packet = match &self.front {
+            Front::IpQueue(family) => ip_queue::subject(model, *family, reply),
+            Front::Nfqueue(_) => nfqueue::subject(model, reply),
+        };
+        Event::Refused(Refusal { errno, packet })
+    }
+}

@@ -15,6 +15,8 @@ mod hostile;
 mod modes;
 #[path = "session/names.rs"]
 mod names;
+#[path = "session/nfqueue.rs"]
+mod nfqueue;
 #[path = "session/reading.rs"]
 mod reading;
 #[path = "session/running.rs"]

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use ipq_proto::Errno;
 use nix::sys::socket::{MsgFlags, NetlinkAddr, bind, recvmsg, sendmsg, setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::syscall::{self, AT_ONCE, KERNEL, outcome};
+use crate::syscall::{self, AT_ONCE, FEW, KERNEL, outcome};
 use crate::transport::{receive_each, send_each};
 use crate::wait::{Polled, Waited};
 use crate::{Batch, Clock, Deadline, DeviceInfo, Error, Operation, Protocol, Received, Transport};
@@ -18,6 +19,9 @@ const PORT_IDS: u32 = 256;
 
 /// Process ids are below 2^22 on every Linux; the ids tried after them lie above.
 const PORT_ID_STEP: u32 = 1 << 22;
+
+/// How long a system call waits at most, in seconds: a day. Then it is made again.
+const LONGEST_CALL: i64 = 24 * 60 * 60;
 
 /// The largest receive buffer to ask for: the kernel doubles it, in an `int`.
 const LARGEST_BUFFER: usize = (1 << 30) - 1;
@@ -33,6 +37,8 @@ pub struct NetlinkSocket {
     /// Whether the kernel has recvmmsg(2) and sendmmsg(2), as far as is known.
     has_recvmmsg: bool,
     has_sendmmsg: bool,
+    /// How many datagrams the last batch had: the next one will be much the same.
+    last_batch: usize,
 }
 
 /// What can be chosen when a [`NetlinkSocket`] is opened.
@@ -64,11 +70,22 @@ impl NetlinkSocket {
         };
         let descriptor =
             syscall::netlink_socket(protocol.number()).map_err(failed(Operation::Open))?;
+        // With any time-out, a signal ends a system call that waits, also where its handler asks for the call to be
+        // restarted (signal(7)).
+        setsockopt(&descriptor, sockopt::ReceiveTimeout, &TimeVal::seconds(LONGEST_CALL))
+            .map_err(failed(Operation::Configure))?;
         if let Some(bytes) = options.receive_buffer {
             set_receive_buffer(&descriptor, bytes).map_err(failed(Operation::Configure))?;
         }
         let port_id = bind_to_own_port(descriptor.as_fd()).map_err(failed(Operation::Bind))?;
-        Ok(Self { descriptor, protocol, port_id, has_recvmmsg: true, has_sendmmsg: true })
+        Ok(Self {
+            descriptor,
+            protocol,
+            port_id,
+            has_recvmmsg: true,
+            has_sendmmsg: true,
+            last_batch: 0,
+        })
     }
 
     fn error(&self, operation: Operation, errno: nix::errno::Errno) -> Error {
@@ -87,6 +104,24 @@ impl NetlinkSocket {
             }
             Err(errno) => self.without_message(errno),
         }
+    }
+
+    /// Receives what is there, with one system call, which waits for the first datagram if the batch has none and the
+    /// deadline never comes; returns how many it were, and how many it could have been.
+    fn receive_some(
+        &mut self,
+        batch: &mut Batch,
+        deadline: Deadline,
+    ) -> nix::Result<(usize, usize)> {
+        let socket = self.descriptor.as_fd();
+        let waits = batch.is_empty() && deadline == Deadline::Never;
+        let (received, prepared) = if self.last_batch <= FEW / 2 && batch.is_empty() {
+            (syscall::receive_many::<FEW>(socket, batch, waits)?, FEW)
+        } else {
+            (syscall::receive_many::<AT_ONCE>(socket, batch, waits)?, AT_ONCE)
+        };
+        self.last_batch = batch.len();
+        Ok((received, prepared))
     }
 
     /// What an error number means for a receiver that can go on; `None` if nothing is there.
@@ -160,9 +195,11 @@ impl Transport for NetlinkSocket {
         }
         batch.clear();
         loop {
-            let nothing = match syscall::receive_many(self.descriptor.as_fd(), batch) {
+            let nothing = match self.receive_some(batch, deadline) {
                 // As many as one call brings: there may be more.
-                Ok(AT_ONCE) if batch.len() < batch.slots() => continue,
+                Ok((received, prepared)) if received == prepared && batch.len() < batch.slots() => {
+                    continue;
+                }
                 Ok(_) => return Ok(()),
                 Err(errno) if batch.is_empty() && syscall::is_missing(errno) => {
                     self.has_recvmmsg = false;

@@ -13,7 +13,10 @@ use nix::errno::Errno;
 use crate::{Batch, DeviceInfo, Received};
 
 /// How many datagrams one system call moves at most. The arrays for them live on the stack.
-pub(crate) const AT_ONCE: usize = 32;
+pub(crate) const AT_ONCE: usize = 64;
+
+/// How many it is prepared to receive where few are expected.
+pub(crate) const FEW: usize = 8;
 
 /// The port id of the kernel, in both directions.
 pub(crate) const KERNEL: u32 = 0;
@@ -27,14 +30,20 @@ pub(crate) fn netlink_socket(protocol: i32) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Receives what is there, without waiting, into the vacant buffers of `batch`, with one recvmmsg(2); returns how many
-/// datagrams that were, [`AT_ONCE`] at most.
-pub(crate) fn receive_many(socket: BorrowedFd<'_>, batch: &mut Batch) -> nix::Result<usize> {
+/// Receives what is there into the vacant buffers of `batch`, with one recvmmsg(2), and waits for the first of it if it
+/// is to; returns how many datagrams that were, `N` at most.
+///
+/// `N` is how many are prepared for, on the stack: a few datagrams should not cost what many do.
+pub(crate) fn receive_many<const N: usize>(
+    socket: BorrowedFd<'_>,
+    batch: &mut Batch,
+    waits: bool,
+) -> nix::Result<usize> {
     // SAFETY: a sockaddr_nl is integers, for which any bytes are a value.
-    let mut addresses: [libc::sockaddr_nl; AT_ONCE] = unsafe { zeroed() };
-    let mut vectors = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; AT_ONCE];
+    let mut addresses: [libc::sockaddr_nl; N] = unsafe { zeroed() };
+    let mut vectors = [libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }; N];
     // SAFETY: an mmsghdr is integers and pointers, for which all zero bytes are a value.
-    let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { zeroed() };
+    let mut headers: [libc::mmsghdr; N] = unsafe { zeroed() };
     // Counts no further than the arrays reach: `zip` ends with the shortest.
     let mut prepared = 0;
     let parts = addresses.iter_mut().zip(&mut vectors).zip(&mut headers);
@@ -47,7 +56,8 @@ pub(crate) fn receive_many(socket: BorrowedFd<'_>, batch: &mut Batch) -> nix::Re
         header.msg_hdr.msg_iovlen = 1;
         prepared += 1;
     }
-    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    let waiting = if waits { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+    let flags = waiting | libc::MSG_TRUNC;
     // SAFETY: `prepared` headers, no more than there are, point to elements of `addresses` and `vectors` and, through
     // these, to the distinct buffers of `batch`, each with its true length and derived from a mutable reference. All
     // live, unmoved and untouched by anybody else, until the call returns; the kernel keeps no pointer beyond it. There

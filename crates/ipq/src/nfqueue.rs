@@ -49,22 +49,15 @@ impl Nfqueue {
         self.outstanding.get_mut(usize::from(queue.checked_sub(self.first)?))
     }
 
-    /// Learns the names of a packet's devices.
-    pub(crate) fn learn_devices(&self, packet: &wire::Packet<'_>, transport: &dyn Transport) {
-        for index in [packet.input_device, packet.output_device].into_iter().flatten() {
-            let mut devices = self.devices.borrow_mut();
-            if !devices.contains_key(&index) && devices.len() < MAX_DEVICES {
-                devices.insert(index, transport.device(index));
-            }
-        }
-    }
-
     /// A packet as a session hands it out; `None` if it is of no IP family.
-    pub(crate) fn describe<'b>(&self, message: wire::Packet<'b>) -> Option<Packet<'b>> {
+    pub(crate) fn describe<'b>(
+        &self,
+        message: wire::Packet<'b>,
+        transport: &dyn Transport,
+    ) -> Option<Packet<'b>> {
         let family = family(&message)?;
-        let devices = self.devices.borrow();
-        let device = |index: Option<u32>| *devices.get(&index?)?;
-        let (input, output) = (device(message.input_device), device(message.output_device));
+        let input = self.device(message.input_device, transport);
+        let output = self.device(message.output_device, transport);
         let name = |device: Option<DeviceInfo>| device.map_or(DeviceName::NONE, |info| info.name);
         // A link-layer type without an address says nothing, and ip_queue gives neither.
         let hw_type = match (input, message.hw_address) {
@@ -72,6 +65,20 @@ impl Nfqueue {
             _ => HardwareType::NONE,
         };
         Some(Packet::of_nfqueue(family, message, [name(input), name(output)], hw_type))
+    }
+
+    /// What is known of a device; the kernel is asked the first time only.
+    fn device(&self, index: Option<u32>, transport: &dyn Transport) -> Option<DeviceInfo> {
+        let index = index?;
+        let mut devices = self.devices.borrow_mut();
+        if let Some(known) = devices.get(&index) {
+            return *known;
+        }
+        let device = transport.device(index);
+        if devices.len() < MAX_DEVICES {
+            devices.insert(index, device);
+        }
+        device
     }
 }
 

@@ -171,10 +171,10 @@ impl Queue {
         buffer: &'b mut [u8],
         timeout: Option<Duration>,
     ) -> Result<Option<Event<'b>>, Error> {
-        let deadline = Deadline::after(self.clock(), timeout);
+        let deadline = self.deadline(timeout);
         let found = loop {
-            let found = self.wait_for(deadline, |lane| {
-                let received = lane.receive(buffer, Deadline::Immediate)?;
+            let found = self.wait_for(deadline, |lane, deadline| {
+                let received = lane.receive(buffer, deadline)?;
                 Ok(Some(received).filter(|received| is_something(*received)))
             })?;
             match found {
@@ -208,9 +208,9 @@ impl Queue {
         timeout: Option<Duration>,
         mut each: impl FnMut(Result<Event<'_>, Error>),
     ) -> Result<usize, Error> {
-        let deadline = Deadline::after(self.clock(), timeout);
-        let found = self.wait_for(deadline, |lane| {
-            lane.receive_many(batch, Deadline::Immediate)?;
+        let deadline = self.deadline(timeout);
+        let found = self.wait_for(deadline, |lane, deadline| {
+            lane.receive_many(batch, deadline)?;
             let first = batch.iter().next().map(|(received, _)| received);
             Ok(first.filter(|&received| is_something(received)).map(|_| ()))
         })?;
@@ -245,17 +245,27 @@ impl Queue {
         Ok(events.max(1))
     }
 
-    /// Looks at the lanes in turn until one has something, waiting until `deadline`.
+    /// The end of a timeout that starts now.
+    fn deadline(&self, timeout: Option<Duration>) -> Deadline {
+        timeout.map_or(Deadline::Never, |timeout| Deadline::after(self.clock(), Some(timeout)))
+    }
+
+    /// Has `take` look at the lanes in turn until one has something, and waits for that until `deadline`. Where there is
+    /// but one thing to wait for, `take` waits itself.
     fn wait_for<T>(
         &mut self,
         deadline: Deadline,
-        mut take: impl FnMut(&mut Lane) -> Result<Option<T>, Error>,
+        mut take: impl FnMut(&mut Lane, Deadline) -> Result<Option<T>, Error>,
     ) -> Result<Found<T>, Error> {
+        if let ([lane], None) = (self.lanes.as_mut_slice(), &self.interrupt) {
+            let something = take(lane, deadline)?;
+            return Ok(something.map_or(Found::Nothing, |something| Found::Something(something, 0)));
+        }
         loop {
             for _ in 0..self.lanes.len() {
                 let turn = self.turn;
                 self.turn = (turn + 1) % self.lanes.len();
-                if let Some(something) = take(&mut self.lanes[turn])? {
+                if let Some(something) = take(&mut self.lanes[turn], Deadline::Immediate)? {
                     return Ok(Found::Something(something, turn));
                 }
             }

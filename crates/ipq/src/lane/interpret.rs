@@ -90,9 +90,8 @@ impl Lane {
         event: impl FnOnce(Packet<'b>) -> Event<'b>,
     ) -> Said<'b> {
         let id = PacketId::in_nfqueue(message.queue, message.id);
-        nfqueue.learn_devices(&message, &*self.transport);
         let wanted = |packet: &Packet<'_>| nfqueue.families.contains(packet.family());
-        match nfqueue.describe(message).filter(wanted) {
+        match nfqueue.describe(message, &*self.transport).filter(wanted) {
             Some(packet) => Said::Event(event(packet)),
             None => Said::Unwanted(id),
         }

@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     Step { name: "docs", run: docs },
     Step { name: "fuzz targets", run: fuzz_targets },
     Step { name: "fuzz seeds", run: fuzz_seeds },
+    Step { name: "benchmarks", run: benchmarks },
     Step { name: "dependencies", run: dependencies },
     Step { name: "advisories", run: advisories },
 ];
@@ -99,7 +100,8 @@ impl Step {
 fn format() -> Result<(), Stop> {
     needs("fmt")?;
     tool::run(cargo("fmt --all --check"))?;
-    Ok(tool::run(cargo("fmt --manifest-path fuzz/Cargo.toml --check"))?)
+    tool::run(cargo("fmt --manifest-path fuzz/Cargo.toml --check"))?;
+    Ok(tool::run(cargo("fmt --manifest-path bench/Cargo.toml --check"))?)
 }
 
 /// The layouts are still those of the C compiler.
@@ -127,6 +129,16 @@ fn docs() -> Result<(), Stop> {
     let mut doc = cargo("doc --workspace --no-deps --document-private-items --locked");
     doc.env("RUSTDOCFLAGS", "-Dwarnings");
     Ok(tool::run(doc)?)
+}
+
+/// The benchmark programs still build. What they measure depends on the machine, so they are not run here.
+fn benchmarks() -> Result<(), Stop> {
+    let task = if needs("clippy").is_ok() { "clippy" } else { "check" };
+    let mut check = cargo(task);
+    check.args("--manifest-path bench/Cargo.toml --all-targets --locked".split(' '));
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    check.env("RUSTFLAGS", format!("{flags} -Dwarnings"));
+    Ok(tool::run(check)?)
 }
 
 /// Type-checks the targets as the fuzzer builds them, on any compiler.

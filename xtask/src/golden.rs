@@ -1,16 +1,24 @@
 //! `cargo xtask golden`: the layouts of the wire format, as the C compiler makes them.
 //!
 //! `tests/golden/layout.c` is compiled for 64 and for 32 bits, and the messages in it become
-//! `tests/golden/{packet,mode,verdict,error}-{lp64,ilp32}.bin`. Nothing is linked or run: `gcc -m32` needs no 32-bit
-//! C library for this. The same file is a module of `tests/tests/golden.rs`, which does it in every test run.
+//! `tests/golden/{packet,mode,verdict,error}-{lp64,ilp32}.bin`; likewise `nfqueue.c` and `nfqueue_big.c`, of the
+//! uapi headers. Nothing is linked or run: `gcc -m32` needs no 32-bit C library for this. The same file is a module
+//! of `tests/tests/golden.rs`, which does it in every test run.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The messages: `.g_packet` is the section of `packet`.
-const MESSAGES: [&str; 4] = ["packet", "mode", "verdict", "error"];
+/// The C files, and the messages in each: `.g_packet` is the section of `packet`.
+const SOURCES: [(&str, &[&str]); 3] = [
+    ("layout.c", &["packet", "mode", "verdict", "error"]),
+    ("nfqueue.c", &["nfqueue"]),
+    ("nfqueue_big.c", &["nfqueue_big"]),
+];
+
+/// What the C files include, so that it can be said that it is not there.
+const HEADERS: [&str; 2] = ["linux/netlink.h", "linux/netfilter/nfnetlink_queue.h"];
 
 /// The data models, and what tells gcc about them.
 const MODELS: [(&str, &str); 2] = [("lp64", "-m64"), ("ilp32", "-m32")];
@@ -45,7 +53,8 @@ pub(crate) fn run(check: bool) -> Result<(), String> {
     if differing.is_empty() { Ok(()) } else { Err(differing.join("\n")) }
 }
 
-/// Why this machine cannot make the golden files, if so: no gcc, no objcopy, or a gcc for another processor.
+/// Why this machine cannot make the golden files, if so: no gcc, no objcopy, no uapi headers, or a gcc for another
+/// processor.
 pub(crate) fn cannot_make() -> Option<String> {
     let tools = [("gcc", "-m64"), ("gcc", "-m32"), ("objcopy", "")];
     tools.into_iter().find_map(|(tool, flag)| {
@@ -53,8 +62,9 @@ pub(crate) fn cannot_make() -> Option<String> {
         if flag.is_empty() {
             command.arg("--version");
         } else {
-            // Compiles nothing at all, and so fails only if it cannot compile this way.
-            command.args([flag, "-c", "-x", "c", "/dev/null", "-o", "/dev/null"]);
+            // Compiles nothing but headers, and so fails only if it cannot compile this way.
+            command.args([flag, "-c", "-ffreestanding", "-x", "c", "/dev/null", "-o", "/dev/null"]);
+            command.args(HEADERS.iter().flat_map(|header| ["-include", header]));
         }
         let what = if flag.is_empty() { "run".to_owned() } else { format!("compile {flag}") };
         call(&mut command).err().map(|error| format!("{tool} cannot {what}: {error}"))
@@ -66,14 +76,15 @@ fn make(scratch: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
     let in_scratch = |error: io::Error| format!("{}: {error}", scratch.display());
     fs::create_dir_all(scratch).map_err(in_scratch)?;
     let mut files = Vec::new();
-    for (model, flag) in MODELS {
+    let jobs = SOURCES.iter().flat_map(|source| MODELS.iter().map(move |model| (source, model)));
+    for ((source, messages), (model, flag)) in jobs {
         let object = scratch.join(format!("{model}.o"));
         call(
             Command::new("gcc")
-                .args([flag, "-c", "-ffreestanding", "-std=gnu11", "-Wall", "-Wextra", "-Werror"])
-                .args([Path::new("-o"), &object, &directory().join("layout.c")]),
+                .args([*flag, "-c", "-ffreestanding", "-std=gnu11", "-Wall", "-Wextra", "-Werror"])
+                .args([Path::new("-o"), &object, &directory().join(source)]),
         )?;
-        for message in MESSAGES {
+        for message in *messages {
             let name = format!("{message}-{model}.bin");
             let file = scratch.join(&name);
             call(

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench_kernel;
 mod ci;
 mod fuzz;
 mod golden;
@@ -34,6 +35,8 @@ enum Task {
     },
     /// Run the fuzz targets, one after the other (needs cargo-fuzz and a nightly compiler).
     Fuzz(fuzz::Args),
+    /// Measure ipq and its peers on the kernel's queue, in a network namespace made for it.
+    BenchKernel(bench_kernel::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Golden { check } => golden::run(check),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::BenchKernel(args) => bench_kernel::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,165 @@
+//! What came of it, as Markdown: [`Results`].
+
+use core::fmt;
+
+use crate::cell::{Bench, MAXLEN, RCVBUF, Sample};
+use crate::load::Load;
+use crate::machine;
+use crate::receiver::Receiver;
+use crate::spread::Spread;
+
+/// Everything that was measured, and how.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub(crate) tables: Vec<Table>,
+    conditions: String,
+}
+
+/// The receivers under one load.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) load: Load,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One receiver under that load: a sample for each round, or none if it failed in it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) receiver: Receiver,
+    pub(crate) samples: Vec<Option<Sample>>,
+}
+
+impl Results {
+    /// Nothing yet.
+    pub(crate) fn new(loads: &[Load], receivers: &[Receiver], bench: &Bench, rounds: u32) -> Self {
+        let row = |&receiver| Row { receiver, samples: Vec::new() };
+        let table = |&load| Table { load, rows: receivers.iter().map(row).collect() };
+        let tables = loads.iter().map(table).collect();
+        Self { tables, conditions: conditions(bench, rounds) }
+    }
+}
+
+/// How it was measured.
+fn conditions(bench: &Bench, rounds: u32) -> String {
+    let [receiver, generator] = bench.cpus;
+    format!(
+        "Machine: {}.\n\
+         Receiver on CPU {receiver}, generator on CPU {generator}, rules by {}. {rounds} rounds of {} s for each \
+         cell, median (least–greatest). Queue length {MAXLEN}, receive buffer {} MiB where the system allows it, \
+         `NETLINK_NO_ENOBUFS` on, whole packets.\n",
+        machine::describe(),
+        bench.namespace.iptables,
+        bench.seconds.as_secs_f64(),
+        RCVBUF >> 20,
+    )
+}
+
+impl fmt::Display for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.conditions)?;
+        self.tables.iter().try_for_each(|table| table.fmt(f))
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut columns = vec!["receiver"];
+        columns.extend(self.load.is_tcp().then_some("Mbit/s"));
+        columns.extend(["1000 packets/s", "CPU µs/packet", "CPU busy"]);
+        columns.push("disturbed");
+        columns.extend(["× libnetfilter_queue", "× bare batched", "queue dropped", "user dropped"]);
+        writeln!(f, "\n### {}\n", self.load)?;
+        write_row(f, &columns)?;
+        writeln!(f, "|---{}|", "|--:".repeat(columns.len() - 1))?;
+        for row in &self.rows {
+            write_row(f, &self.cells(row))?;
+        }
+        self.write_notes(f)
+    }
+}
+
+impl Table {
+    fn cells(&self, row: &Row) -> Vec<String> {
+        let mut cells = vec![row.receiver.to_string()];
+        if self.load.is_tcp() {
+            cells.push(show(row.spread(Sample::rate), 0));
+        }
+        cells.push(show(row.spread(|sample| sample.packets / 1000.0), 1));
+        cells.push(show(row.spread(|sample| sample.cpu_us), 2));
+        cells.push(row.percent(|sample| Some(sample.busy)));
+        cells.push(row.percent(|sample| sample.disturbed));
+        for reference in [Receiver::LibnetfilterQueue, Receiver::BareBatched] {
+            cells.push(show(self.ratio(row, reference), 2));
+        }
+        cells.push(row.sum(|sample| Some(sample.kernel?.queue_dropped)));
+        cells.push(row.sum(|sample| Some(sample.kernel?.user_dropped)));
+        cells
+    }
+
+    /// How much faster the row's receiver was than `reference`, in the same round.
+    fn ratio(&self, row: &Row, reference: Receiver) -> Option<Spread> {
+        let reference = self.rows.iter().find(|row| row.receiver == reference)?;
+        let rounds = row.samples.iter().zip(&reference.samples);
+        Spread::of(rounds.filter_map(|(this, other)| {
+            let other = other.as_ref()?.rate();
+            (other > 0.0).then_some(this.as_ref()?.rate() / other)
+        }))
+    }
+
+    /// What does not add up.
+    fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Row { receiver, samples } in &self.rows {
+            let failed = samples.iter().filter(|sample| sample.is_none()).count();
+            if failed > 0 {
+                writeln!(f, "\n{receiver}: failed in {failed} of {} rounds.", samples.len())?;
+            }
+            let uncounted: i64 = samples.iter().flatten().map(|sample| sample.uncounted).sum();
+            if uncounted != 0 {
+                writeln!(f, "\n{receiver}: the kernel counted {uncounted} packets more.")?;
+            }
+            let waiting: u64 =
+                samples.iter().flatten().filter_map(|s| Some(s.kernel?.waiting)).sum();
+            if waiting != 0 {
+                writeln!(f, "\n{receiver}: {waiting} packets were left without a verdict.")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    fn spread(&self, value: impl Fn(&Sample) -> f64) -> Option<Spread> {
+        Spread::of(self.samples.iter().flatten().map(value))
+    }
+
+    fn percent(&self, share: impl Fn(&Sample) -> Option<f64>) -> String {
+        let spread = Spread::of(self.samples.iter().flatten().filter_map(share));
+        spread.map_or_else(none, |share| format!("{:.0} %", share.median * 100.0))
+    }
+
+    /// The sum over all rounds, if all have it.
+    fn sum(&self, value: impl Fn(&Sample) -> Option<u64>) -> String {
+        let values: Option<Vec<u64>> = self.samples.iter().flatten().map(value).collect();
+        match values.as_deref() {
+            None | Some([]) => none(),
+            Some(values) => values.iter().sum::<u64>().to_string(),
+        }
+    }
+}
+
+fn show(spread: Option<Spread>, decimals: usize) -> String {
+    spread.map_or_else(none, |spread| format!("{spread:.decimals$}"))
+}
+
+/// What is shown where there is nothing to show.
+fn none() -> String {
+    "–".into()
+}
+
+fn write_row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>]) -> fmt::Result {
+    f.write_str("|")?;
+    for cell in cells {
+        write!(f, " {} |", cell.as_ref())?;
+    }
+    writeln!(f)
+}

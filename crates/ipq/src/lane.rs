@@ -253,14 +253,15 @@ impl Lane {
         Ok(())
     }
 
-    /// A packet was read and waits for its verdict.
-    pub(crate) fn announce(&mut self, id: PacketId) {
+    /// A packet was read and waits for its verdict; returns how many were lost before it, as far as that shows.
+    pub(crate) fn announce(&mut self, id: PacketId) -> u32 {
         if let (Front::Nfqueue(nfqueue), QueueName::Nfqueue(queue), Ok(number)) =
             (&mut self.front, id.queue(), number_of(id))
             && let Some(outstanding) = nfqueue.outstanding(queue)
         {
-            outstanding.announce(number);
+            return outstanding.announce(number);
         }
+        0
     }
 }
 

@@ -9,7 +9,11 @@ use ipq_proto::nfqueue::is_not_later;
 /// A batch verdict covers every packet up to one, so it may be sent only where nothing older is left. Ids come in
 /// order, so one is found by halving.
 #[derive(Debug, Default)]
-pub(crate) struct Outstanding(VecDeque<Entry>);
+pub(crate) struct Outstanding {
+    entries: VecDeque<Entry>,
+    /// The id that was read last.
+    last: Option<u32>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -18,28 +22,33 @@ struct Entry {
 }
 
 impl Outstanding {
-    /// A packet was read.
-    pub(crate) fn announce(&mut self, id: u32) {
-        self.0.push_back(Entry { id, decided: false });
+    /// A packet was read; returns how many were lost before it. The kernel gives an id to each packet that it announces,
+    /// and drops those that the receive buffer has no room for.
+    pub(crate) fn announce(&mut self, id: u32) -> u32 {
+        self.entries.push_back(Entry { id, decided: false });
+        let last = self.last.replace(id);
+        last.filter(|&last| last != id && is_not_later(last, id))
+            .map_or(0, |last| id.wrapping_sub(last).wrapping_sub(1))
     }
 
     /// The oldest packet that is not decided over.
     pub(crate) fn oldest(&self) -> Option<u32> {
-        self.0.front().map(|entry| entry.id)
+        self.entries.front().map(|entry| entry.id)
     }
 
     /// A packet is decided over.
     pub(crate) fn settle(&mut self, id: u32) {
         if self.oldest() == Some(id) {
-            self.0.pop_front();
+            self.entries.pop_front();
         } else {
-            let at = self.0.partition_point(|entry| entry.id != id && is_not_later(entry.id, id));
-            if let Some(entry) = self.0.get_mut(at).filter(|entry| entry.id == id) {
+            let at =
+                self.entries.partition_point(|entry| entry.id != id && is_not_later(entry.id, id));
+            if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.id == id) {
                 entry.decided = true;
             }
         }
-        while self.0.front().is_some_and(|entry| entry.decided) {
-            self.0.pop_front();
+        while self.entries.front().is_some_and(|entry| entry.decided) {
+            self.entries.pop_front();
         }
     }
 }
@@ -50,8 +59,18 @@ mod tests {
 
     fn outstanding(ids: impl IntoIterator<Item = u32>) -> Outstanding {
         let mut outstanding = Outstanding::default();
-        ids.into_iter().for_each(|id| outstanding.announce(id));
+        for id in ids {
+            outstanding.announce(id);
+        }
         outstanding
+    }
+
+    #[test]
+    fn counts_the_ids_that_never_came() {
+        let mut waiting = Outstanding::default();
+        let lost = |id| waiting.announce(id);
+        let ids = [u32::MAX - 1, u32::MAX, 2, 3, 3, 10];
+        assert_eq!(ids.map(lost), [0, 0, 2, 0, 0, 6], "0 and 1 are missing, then 4 to 9");
     }
 
     #[test]

@@ -294,7 +294,7 @@ impl Queue {
         if let Said::Event(event) = &said {
             self.statistics.count(event);
             if let Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } = event {
-                lane.announce(packet.id());
+                self.statistics.lost += u64::from(lane.announce(packet.id()));
             }
         }
         Ok(said)

@@ -23,6 +23,9 @@ pub struct Statistics {
     pub refused: u64,
     /// How often the receive buffer was full. Each time the kernel lost one packet or more.
     pub overruns: u64,
+    /// Packets that the kernel dropped because the receive buffer was full, on `nfnetlink_queue`, where a missing id shows
+    /// each of them once a later packet has come.
+    pub lost: u64,
     /// Messages that came from a process and not from the kernel.
     pub foreign: u64,
     /// Packets of a family that was not asked for, dropped: on `nfnetlink_queue`, where a queue carries both.

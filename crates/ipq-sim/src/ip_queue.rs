@@ -65,7 +65,7 @@ impl IpQueue {
             (Some(_), CopyMode::None) => return Err(Refusal::CopyModeNone),
             (Some(peer), _) => peer,
         };
-        if self.waiting.len() >= u64::from(self.max_length) {
+        if self.waiting.len() >= u64::from(self.max_length) || self.waiting.is_out_of_ids() {
             self.queue_dropped = self.queue_dropped.wrapping_add(1);
             return Err(Refusal::Full);
         }

@@ -179,7 +179,7 @@ impl Kernel {
         self.lock().wall_clock()
     }
 
-    /// The packets that have been delivered so far, in that order.
+    /// The packets that have been delivered since outcomes were last [taken](Self::take_outcomes), in that order.
     pub fn delivered(&self) -> Vec<Outcome> {
         let machine = self.lock();
         let outcomes = machine.outcomes.iter().flatten();

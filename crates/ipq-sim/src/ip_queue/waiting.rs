@@ -15,6 +15,8 @@ pub(crate) struct Waiting {
     arrivals: u64,
     base: u64,
     stride: u64,
+    /// The largest id that fits the kernel's words.
+    last_id: u64,
 }
 
 #[derive(Debug)]
@@ -31,11 +33,16 @@ impl Waiting {
         // The places and sizes of the real thing: queue entries of 96 bytes behind 0xffff880000000000 on x86_64,
         // of 48 bytes behind 0xc0000000 on i386, on some page of the first half gigabyte.
         let page = (seed & 0x1_ffff) << 12;
-        let (base, stride) = match word_len {
-            4 => (0xc000_0000 + page, 48),
-            _ => (0xffff_8800_0000_0000 + page, 96),
+        let (base, stride, last_id) = match word_len {
+            4 => (0xc000_0000 + page, 48, u32::MAX.into()),
+            _ => (0xffff_8800_0000_0000 + page, 96, u64::MAX),
         };
-        Self { slots: Slab::new(), len: 0, arrivals: 0, base, stride }
+        Self { slots: Slab::new(), len: 0, arrivals: 0, base, stride, last_id }
+    }
+
+    /// Whether no packet more can have an id: a 32-bit kernel has no room for so many.
+    pub(crate) fn is_out_of_ids(&self) -> bool {
+        self.next_id() > self.last_id
     }
 
     /// How many packets wait.

@@ -74,14 +74,14 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// A number that the layout in use has no room for.
+/// A number that the layout in use has no room for, or a buffer that has no room for a message.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct EncodeError {
     /// Which field.
     pub field: &'static str,
     /// The number.
     pub value: i128,
-    /// The width of the field in bits.
+    /// The width of the field in bits; 0 where `value` is the length of a buffer that is too short.
     pub bits: u32,
 }
 
@@ -91,12 +91,21 @@ impl EncodeError {
         let bits = u32::try_from(size_of::<F>()).unwrap_or(u32::MAX).saturating_mul(8);
         Self { field, value: value.into(), bits }
     }
+
+    /// There are only `len` bytes to encode into.
+    pub(crate) fn buffer_too_short(len: usize) -> Self {
+        let value = u64::try_from(len).unwrap_or(u64::MAX).into();
+        Self { field: "buffer of length", value, bits: 0 }
+    }
 }
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, value, bits } = self;
-        write!(f, "{field} {value} does not fit {bits} bits")
+        match bits {
+            0 => write!(f, "{field} {value} is too short"),
+            _ => write!(f, "{field} {value} does not fit {bits} bits"),
+        }
     }
 }
 

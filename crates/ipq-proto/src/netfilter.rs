@@ -45,7 +45,14 @@ impl Verdict {
         })
     }
 
-    /// Whether a kernel takes it from user space: all but [`Stolen`](Self::Stolen) and the unnamed.
+    /// Queue it in the queue with this number of `nfnetlink_queue`; `ip_queue` refuses it.
+    #[doc(alias = "NF_QUEUE_NR")]
+    #[expect(clippy::as_conversions, reason = "widens, in a constant")]
+    pub const fn to_queue(number: u16) -> Self {
+        Self((number as u32) << 16 | Self::Queue.0)
+    }
+
+    /// Whether `ip_queue` takes it from user space: all but [`Stolen`](Self::Stolen) and the unnamed.
     pub const fn is_allowed(self) -> bool {
         matches!(self, Self::Drop | Self::Accept | Self::Queue | Self::Repeat | Self::Stop)
     }

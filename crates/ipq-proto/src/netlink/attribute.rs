@@ -49,6 +49,11 @@ impl<O: ByteOrder> RawAttribute<O> {
         let len = u16::try_from(data_len.checked_add(HEADER_LEN)?).ok()?;
         Some(Self { len: len.into(), kind: kind.into() })
     }
+
+    /// The type, without the flag bits.
+    fn kind(self) -> u16 {
+        self.kind.get() & !FLAGS
+    }
 }
 
 impl<O: ByteOrder, T: Copy> FixedAttribute<O, T> {
@@ -91,6 +96,17 @@ pub fn attributes<O: ByteOrder>(bytes: &[u8]) -> Attributes<'_, O> {
     Attributes { rest: bytes, offset: 0, order: PhantomData }
 }
 
+/// What is there of an attribute at the start of `bytes` that goes on past their end, and how many bytes of data
+/// it claims.
+pub(crate) fn cut_attribute<'a, O: ByteOrder + 'a>(
+    bytes: &'a [u8],
+) -> Option<(Attribute<'a>, usize)> {
+    let (raw, data) = RawAttribute::<O>::ref_from_prefix(bytes).ok()?;
+    let claimed = usize::from(raw.len.get()).checked_sub(HEADER_LEN)?;
+    let attribute = Attribute { kind: raw.kind(), data, offset: 0 };
+    (claimed > data.len()).then_some((attribute, claimed))
+}
+
 /// Iterator over attributes, made by [`attributes`].
 #[derive(Clone, Debug)]
 pub struct Attributes<'a, O> {
@@ -119,7 +135,7 @@ impl<'a, O: ByteOrder + 'a> Iterator for Attributes<'a, O> {
         let pad = padding(attribute.len()).len();
         self.rest = rest.get(pad..).unwrap_or(&[]);
         self.offset = offset.saturating_add(attribute.len()).saturating_add(pad);
-        Some(Ok(Attribute { kind: raw.kind.get() & !FLAGS, data, offset }))
+        Some(Ok(Attribute { kind: raw.kind(), data, offset }))
     }
 }
 
@@ -133,11 +149,15 @@ impl<'a> Attribute<'a> {
     }
 
     fn error(&self, what: &'static str, need: usize) -> DecodeError {
-        let data_offset = self.offset.saturating_add(HEADER_LEN);
-        DecodeError::too_short(what, need, self.data.len()).at(data_offset)
+        DecodeError::too_short(what, need, self.data.len()).at(self.data_offset())
     }
 
-    /// The attributes inside this one; errors count from where this one's data start.
+    /// Where its data start in the bytes that were decoded.
+    pub(crate) const fn data_offset(&self) -> usize {
+        self.offset.saturating_add(HEADER_LEN)
+    }
+
+    /// The attributes inside this one; errors count from [`data_offset`](Self::data_offset).
     pub(crate) fn nested<O: ByteOrder>(&self) -> Attributes<'a, O> {
         attributes(self.data)
     }

@@ -10,7 +10,9 @@ use crate::error::{DecodeError, EncodeError};
 use crate::family::EtherType;
 use crate::hardware::HardwareAddress;
 use crate::netfilter::Hook;
-use crate::netlink::attribute::{Attribute, Attributes, DoesNotFit, Writer, attributes};
+use crate::netlink::attribute::{
+    Attribute, Attributes, DoesNotFit, HEADER_LEN, Writer, attributes, cut_attribute,
+};
 use crate::netlink::{self, Flags, Header, RawHeader};
 
 /// The types of a packet's attributes (`NFQA_*`).
@@ -203,6 +205,8 @@ impl<'a> Packet<'a> {
 
     /// The body of an `NFQNL_MSG_PACKET` of which only the beginning was received: what is there of it.
     ///
+    /// Where the payload was cut, [`packet_len`](Self::packet_len) says how long it had been.
+    ///
     /// # Errors
     ///
     /// If the packet header is not all there.
@@ -217,7 +221,13 @@ impl<'a> Packet<'a> {
                 named |= attribute.kind == kind::PACKET_HDR;
             }
         }
-        packet.payload = packet.payload.or_else(|| cut_payload::<O>(rest.get(end..)?));
+        let cut = rest.get(end..).and_then(cut_attribute::<O>);
+        if let Some((Attribute { kind: kind::PAYLOAD, data, .. }, claimed)) = cut
+            && packet.payload.is_none()
+        {
+            packet.payload = Some(data);
+            packet.packet_len = packet.packet_len.or_else(|| u32::try_from(claimed).ok());
+        }
         let missing = DecodeError::too_short("packet header", size_of::<RawPacketHeader>(), 0);
         if named { Ok(packet) } else { Err(missing.at(body.len())) }
     }
@@ -260,7 +270,10 @@ impl<'a> Packet<'a> {
             kind::UID => self.uid = number("user id")?,
             kind::GID => self.gid = number("group id")?,
             kind::SECCTX => self.security_context = data,
-            kind::VLAN => self.vlan = vlan(attribute.nested::<O>())?,
+            kind::VLAN => {
+                let at = |error: DecodeError| error.at(attribute.data_offset());
+                self.vlan = vlan(attribute.nested::<O>()).map_err(at)?;
+            }
             kind::L2HDR => self.link_header = data,
             kind::PRIORITY => self.priority = number("priority")?,
             _ => (),
@@ -274,18 +287,26 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     ///
-    /// If the buffer is too short, or an attribute longer than 65,531 bytes.
+    /// If the buffer is too short, an attribute longer than 65,531 bytes, or the hook above 255.
     pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-        let have = buffer.len();
-        self.write::<O>(buffer).map_err(|DoesNotFit| {
-            EncodeError::new::<u16>("packet for a buffer of", i128::try_from(have).unwrap_or(-1))
-        })
+        let hook = self.hook.0;
+        let hook = u8::try_from(hook).map_err(|_| EncodeError::new::<u8>("hook", hook))?;
+        let data = [self.link_header, self.security_context, self.conntrack, self.payload];
+        for data in data.into_iter().flatten() {
+            let len = u64::try_from(HEADER_LEN.saturating_add(data.len())).unwrap_or(u64::MAX);
+            u16::try_from(len).map_err(|_| EncodeError::new::<u16>("attribute length", len))?;
+        }
+        let too_short = EncodeError::buffer_too_short(buffer.len());
+        self.write::<O>(hook, buffer).map_err(|DoesNotFit| too_short)
     }
 
-    fn write<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, DoesNotFit> {
+    fn write<O: ByteOrder>(&self, hook: u8, buffer: &mut [u8]) -> Result<usize, DoesNotFit> {
         let (head, rest) = buffer.split_at_mut_checked(netlink::HEADER_LEN).ok_or(DoesNotFit)?;
         let mut writer = Writer::<O>::new(rest);
         writer.bytes(Generic::new(self.family, self.queue).as_bytes())?;
+        let (id, hw_protocol) = (self.id.into(), self.hw_protocol.0.into());
+        let raw = RawPacketHeader { id, hw_protocol, hook };
+        writer.attribute(kind::PACKET_HDR, raw.as_bytes())?;
         self.write_attributes(&mut writer)?;
         if let Some(payload) = self.payload {
             let header = super::payload_attribute_header::<O>(payload.len());
@@ -302,9 +323,6 @@ impl<'a> Packet<'a> {
     }
 
     fn write_attributes<O: ByteOrder>(&self, to: &mut Writer<'_, O>) -> Result<(), DoesNotFit> {
-        let hook = u8::try_from(self.hook.0).map_err(|_| DoesNotFit)?;
-        let (id, hw_protocol) = (self.id.into(), self.hw_protocol.0.into());
-        to.attribute(kind::PACKET_HDR, RawPacketHeader { id, hw_protocol, hook }.as_bytes())?;
         let numbers = [
             (kind::IFINDEX_INDEV, self.input_device),
             (kind::IFINDEX_PHYSINDEV, self.physical_input_device),
@@ -348,14 +366,7 @@ impl<'a> Packet<'a> {
 /// Bytes that an attribute takes, its header and padding included.
 fn span(attribute: &Attribute<'_>) -> usize {
     let len = attribute.data.len();
-    len.saturating_add(netlink::attribute::HEADER_LEN).saturating_add(netlink::padding(len).len())
-}
-
-/// What is there of the payload in an attribute that was cut off.
-fn cut_payload<O: ByteOrder>(bytes: &[u8]) -> Option<&[u8]> {
-    let (header, payload) = bytes.split_at_checked(netlink::attribute::HEADER_LEN)?;
-    let kind = U16::<O>::ref_from_bytes(header.get(2..)?).ok()?;
-    (kind.get() == kind::PAYLOAD).then_some(payload)
+    len.saturating_add(HEADER_LEN).saturating_add(netlink::padding(len).len())
 }
 
 fn vlan<'a, O: ByteOrder + 'a>(inner: Attributes<'a, O>) -> Result<Option<Vlan>, DecodeError> {
@@ -396,7 +407,7 @@ impl fmt::Display for Packet<'_> {
         if let Some(Timestamp { seconds, microseconds }) = self.timestamp {
             write!(f, " at {seconds}.{microseconds:06}")?;
         }
-        if let Some(address) = self.hw_address {
+        if let Some(address) = self.hw_address.filter(|address| !address.is_empty()) {
             write!(f, " from {address}")?;
         }
         write!(f, " protocol {}", self.hw_protocol)?;

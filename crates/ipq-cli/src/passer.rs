@@ -68,8 +68,8 @@ fn complain(message: &dyn fmt::Display) {
 /// How many packets are read at once from a real kernel.
 const SLOTS: usize = 64;
 
-/// How many packets that wait when a signal comes still get their verdict.
-const LAST_PACKETS: u64 = 1024;
+/// How many packets wait in a queue at most, unless it is said.
+const QUEUE_LENGTH: u32 = 1024;
 
 /// One run of the command.
 struct Passer<'a> {
@@ -91,6 +91,8 @@ struct Desk<'a> {
     errors: u64,
     malformed: u64,
     unclaimed: u64,
+    /// Whether a signal has kept the last read from waiting: it found nothing to read.
+    is_dry: bool,
 }
 
 impl<'a> Passer<'a> {
@@ -114,6 +116,7 @@ impl<'a> Passer<'a> {
             errors: 0,
             malformed: 0,
             unclaimed: 0,
+            is_dry: false,
         };
         Ok(Self { source, queue, stop, desk })
     }
@@ -157,17 +160,25 @@ impl<'a> Passer<'a> {
             }
         }
         if self.stop.is_asked_for() && matches!(self.source, Source::Real) {
-            // What waits now would be dropped when the queue is closed.
-            let last = self.queue.statistics().packets + LAST_PACKETS;
-            while self.queue.statistics().packets < last {
-                let before = self.queue.statistics().packets;
-                self.pass_batch(&mut batch, Some(Duration::ZERO))?;
-                if self.queue.statistics().packets == before {
-                    break;
-                }
-            }
+            self.settle_rest(&mut batch)?;
         }
         self.desk.take_news(&self.source)
+    }
+
+    /// Passes what still waits, which would be dropped when the queue is closed; but no more than can have waited when
+    /// the signal came, for others may come for ever.
+    fn settle_rest(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        let settled = |queue: &Queue| queue.statistics().packets + queue.statistics().unclaimed;
+        let length = u64::from(self.desk.args.queue_maxlen.unwrap_or(QUEUE_LENGTH));
+        let last = settled(&self.queue) + length * self.queue.queues().count() as u64;
+        // What came together with the signal may not have been read before it.
+        self.desk.is_dry = false;
+        while !self.has_enough() && !self.desk.is_dry && settled(&self.queue) < last {
+            if self.pass_batch(batch, Some(Duration::ZERO))? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// One at a time where it matters after which packet the run stops, or what it was that let a simulated kernel do
@@ -215,6 +226,10 @@ impl Desk<'_> {
                     Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } => {
                         let settled = self.settle(&packet);
                         reported.and(settled)
+                    }
+                    Event::Interrupted => {
+                        self.is_dry = true;
+                        reported
                     }
                     _ => reported,
                 }

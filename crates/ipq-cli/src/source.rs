@@ -59,7 +59,10 @@ impl Source {
 
     /// Packets that the kernel dropped because the program was too slow, as far as it is known.
     pub(crate) fn lost(&self, queue: &Queue) -> u64 {
-        let Self::Simulated { kernel, .. } = self else { return queue.statistics().overruns };
+        let Self::Simulated { kernel, .. } = self else {
+            // A full buffer is told once, and at least one packet was lost each time.
+            return queue.statistics().lost.max(queue.statistics().overruns);
+        };
         let statuses = queue.queues().filter_map(|queue| match queue {
             QueueName::IpQueue(family) => kernel.ip_queue_status(family),
             QueueName::Nfqueue(_) => None,

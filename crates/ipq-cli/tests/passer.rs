@@ -17,6 +17,8 @@ mod help;
 mod hostile;
 #[path = "passer/json.rs"]
 mod json;
+#[path = "passer/live.rs"]
+mod live;
 #[path = "passer/options.rs"]
 mod options;
 #[path = "passer/text.rs"]

@@ -1,8 +1,12 @@
 //! What the tests of the program share: running it, looking at what it said, captures.
 
+mod namespace;
 mod packets;
+mod started;
 
+pub(crate) use namespace::*;
 pub(crate) use packets::*;
+pub(crate) use started::*;
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
@@ -229,8 +233,24 @@ pub(crate) fn tshark(test: &str, file: &Path, fields: &[&str]) -> Option<Vec<Vec
     Some(table.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect())
 }
 
+/// The keys of an object in order, each with the type of its value.
+pub(crate) fn shape(object: &Value) -> String {
+    let kind = |value: &Value| match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_u64() => "count",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let pairs = object.as_object().expect("each line is an object").iter();
+    pairs.map(|(key, value)| format!("{key} {}", kind(value))).collect::<Vec<_>>().join(", ")
+}
+
 /// Says that a test was not run.
 pub(crate) fn skipped(test: &str, reason: &str) {
-    // Not `eprintln!`: the harness would swallow it.
-    writeln!(std::io::stderr(), "skipped: {test}: {reason}").expect("stderr is there");
+    // Not `eprintln!`: the harness would swallow it. And in one piece: other tests write there too.
+    let line = format!("skipped: {test}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr is there");
 }

@@ -82,6 +82,19 @@ fn explains_passer() {
           --timeout <DURATION>
               Stop when no packet came for this long, for example 500ms or 2m
 
+          --queue-maxlen <N>
+              How many packets may wait for a verdict (nfnetlink_queue)
+
+          --fail-open
+              Let packets pass when the queue is full, instead of dropping them (nfnetlink_queue)
+
+          --gso
+              Take packets as large as the stack has them (nfnetlink_queue)
+
+          --rcvbuf <BYTES>
+              Size of the receive buffer; if it is not given, it is made from the queue's length and the
+              range
+
           --json
               Print JSON, one object a line
 
@@ -98,7 +111,7 @@ fn explains_passer() {
       ipq-cli passer --transport sim:capture.pcap
       ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
       ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
-      iptables -A OUTPUT -p icmp -j QUEUE && ipq-cli passer --transport ip_queue --family ipv4
+      iptables -A OUTPUT -p icmp -j QUEUE && ipq-cli passer
     ");
 }
 

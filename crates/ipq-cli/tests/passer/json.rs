@@ -3,22 +3,7 @@
 use serde_json::Value;
 
 use super::captures::FILES;
-use crate::common::{Capture, Run, pcap, traffic, tshark, udp4};
-
-/// The keys of an object in order, each with the type of its value.
-fn shape(object: &Value) -> String {
-    let kind = |value: &Value| match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_u64() => "count",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let pairs = object.as_object().expect("each line is an object").iter();
-    pairs.map(|(key, value)| format!("{key} {}", kind(value))).collect::<Vec<_>>().join(", ")
-}
+use crate::common::{Capture, Run, pcap, shape, traffic, tshark, udp4};
 
 #[test]
 fn packets_have_the_documented_keys_and_types() {
@@ -122,9 +107,10 @@ fn a_message_longer_than_any_buffer_is_an_error_that_is_survived() {
     let run = Capture::of_bytes(&file).passer(&["--json"]).was_silent();
     let errors = run.events("error");
     assert_eq!(errors.len(), 1, "{errors:?}");
-    assert_eq!(shape(&errors[0]), "event string, id string, family string, message string");
+    assert_eq!(shape(&errors[0]), "event string, id string, queue string, message string");
     insta::assert_snapshot!(errors[0]["message"].as_str().unwrap(), @"a message of 600112 bytes was cut");
     assert_eq!(errors[0]["id"], run.events("packet")[1]["id"]);
+    assert_eq!(errors[0]["queue"], "ip_queue");
     run.sums_up("packets 3, accepted 3, errors 1, lost 0");
 }
 

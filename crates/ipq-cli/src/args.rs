@@ -98,7 +98,7 @@ Examples:
   ipq-cli passer --transport sim:capture.pcap
   ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
   ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
-  iptables -A OUTPUT -p icmp -j QUEUE && ipq-cli passer";
+  iptables -A OUTPUT -p icmp -j NFQUEUE --queue-num 0 && ipq-cli passer";
 
 /// The value of `--copy`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -26,6 +26,7 @@ impl<W: Write> Output for Json<W> {
         self.line(&json!({
             "event": "packet",
             "id": packet.id().to_string(),
+            "queue": packet.id().queue().to_string(),
             "family": packet.family().to_string(),
             "hook": packet.hook().to_string(),
             "indev": packet.input_device().to_string(),

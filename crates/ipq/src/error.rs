@@ -190,7 +190,7 @@ impl fmt::Display for Error {
             Self::Capture(error) => error.fmt(f),
             Self::Unsupported(name) => write!(
                 f,
-                "opening {name}: this version cannot; the transports it has are auto, ip_queue, nfqueue:N and sim:FILE"
+                "opening {name}: this version cannot; the transports it has are auto, ip_queue, nfqueue:N, nfqueue:A-B and sim:FILE"
             ),
         }
     }

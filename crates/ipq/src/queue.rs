@@ -262,21 +262,35 @@ impl Queue {
             return Ok(something.map_or(Found::Nothing, |something| Found::Something(something, 0)));
         }
         loop {
-            for _ in 0..self.lanes.len() {
-                let turn = self.turn;
-                self.turn = (turn + 1) % self.lanes.len();
-                if let Some(something) = take(&mut self.lanes[turn], Deadline::Immediate)? {
-                    return Ok(Found::Something(something, turn));
-                }
+            if let Some(found) = self.look(&mut take)? {
+                return Ok(found);
             }
             let transports = self.lanes.iter_mut().map(Lane::transport);
             let interrupt = self.interrupt.as_ref().map(AsFd::as_fd);
             match wait_any(transports, interrupt, deadline)? {
                 Waited::Ready => (),
-                Waited::Interrupted => return Ok(Found::Interrupted),
+                // What came in the same moment is read first.
+                Waited::Interrupted => {
+                    return Ok(self.look(&mut take)?.unwrap_or(Found::Interrupted));
+                }
                 Waited::TimedOut | Waited::Ended => return Ok(Found::Nothing),
             }
         }
+    }
+
+    /// Has `take` look at each lane once, without waiting.
+    fn look<T>(
+        &mut self,
+        take: &mut impl FnMut(&mut Lane, Deadline) -> Result<Option<T>, Error>,
+    ) -> Result<Option<Found<T>>, Error> {
+        for _ in 0..self.lanes.len() {
+            let turn = self.turn;
+            self.turn = (turn + 1) % self.lanes.len();
+            if let Some(something) = take(&mut self.lanes[turn], Deadline::Immediate)? {
+                return Ok(Some(Found::Something(something, turn)));
+            }
+        }
+        Ok(None)
     }
 
     /// Counts what was received, and says what it is.

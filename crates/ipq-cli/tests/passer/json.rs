@@ -13,7 +13,7 @@ fn packets_have_the_documented_keys_and_types() {
         for packet in run.events("packet") {
             assert_eq!(
                 shape(&packet),
-                "event string, id string, family string, hook string, indev string, outdev string, mark count, \
+                "event string, id string, queue string, family string, hook string, indev string, outdev string, mark count, \
                  hw_protocol string, hw_type count, hw_addr string, timestamp number, data_len count, \
                  verdict string, summary string",
                 "{name}"

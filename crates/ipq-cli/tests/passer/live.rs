@@ -230,7 +230,7 @@ fn json_has_the_documented_keys_and_types() {
             let shape = shape(packet).replace("timestamp number", "timestamp null");
             assert_eq!(
                 shape,
-                "event string, id string, family string, hook string, indev string, outdev string, mark count, \
+                "event string, id string, queue string, family string, hook string, indev string, outdev string, mark count, \
                  hw_protocol string, hw_type count, hw_addr string, timestamp null, data_len count, \
                  verdict string, summary string"
             );

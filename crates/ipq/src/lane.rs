@@ -263,6 +263,11 @@ impl Lane {
         }
         0
     }
+
+    /// A packet may wait that is not known: from now on, no verdict may cover more than the packet it names.
+    pub(crate) fn lose_track(&mut self) {
+        self.may_batch = false;
+    }
 }
 
 impl Stashed {

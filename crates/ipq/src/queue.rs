@@ -181,6 +181,7 @@ impl Queue {
                 Found::Something(received, lane) if self.lanes[lane].may_be_unwanted() => {
                     let said = self.lanes[lane].interpret(received, buffer);
                     let Ok(Said::Unwanted(id)) = said else { break found };
+                    self.statistics.lost += u64::from(self.lanes[lane].announce(id));
                     self.drop_unwanted(&[id])?;
                 }
                 found => break found,
@@ -304,14 +305,26 @@ impl Queue {
         let said = lane.interpret(received, buffer).map_err(|error| {
             self.statistics.malformed += 1;
             Error::Message(error)
-        })?;
-        if let Said::Event(event) = &said {
-            self.statistics.count(event);
-            if let Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } = event {
-                self.statistics.lost += u64::from(lane.announce(packet.id()));
+        });
+        let announced = match &said {
+            Ok(Said::Event(
+                Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. },
+            )) => Some(packet.id()),
+            Ok(Said::Unwanted(id)) => Some(*id),
+            // It may have announced a packet, which now waits unknown.
+            Ok(Said::Event(Event::Truncated { packet: None, .. })) | Err(_) => {
+                lane.lose_track();
+                None
             }
+            Ok(Said::Event(_)) => None,
+        };
+        if let Some(id) = announced {
+            self.statistics.lost += u64::from(lane.announce(id));
         }
-        Ok(said)
+        if let Ok(Said::Event(event)) = &said {
+            self.statistics.count(event);
+        }
+        said
     }
 
     /// Drops packets that nobody asked for, as the kernel does where no program waits.

@@ -1,0 +1,39 @@
+//! Sessions on the kernel that runs the tests: its own nfnetlink_queue, rules and devices, and packets that are really
+//! sent.
+//!
+//! A test says what it needs of a [`Network`](network::Network) and never how that comes about, so that each one can
+//! run on a simulated kernel too. The network of the [real kernel](real) is a user and a network namespace for each
+//! test, made by running the test again in a child; the machine's own network is never touched, and nothing needs
+//! root. What the kernel does not allow or does not have is said on standard error: `skipped: <test>: <reason>`.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
+
+/// Makes tests of these functions, on each kernel that there is.
+macro_rules! on_every_kernel {
+    ($($body:ident),+ $(,)?) => {
+        mod on_the_real_kernel {
+            $(
+                #[test]
+                fn $body() {
+                    let name = concat!(module_path!(), "::", stringify!($body));
+                    crate::real::run(name, |network| super::$body(network));
+                }
+            )+
+        }
+    };
+}
+
+mod basics;
+mod batches;
+mod families;
+mod forwarding;
+mod full;
+mod marks;
+mod modes;
+mod network;
+mod options;
+mod owners;
+mod real;
+mod replacement;
+mod streams;
+mod support;

@@ -114,7 +114,11 @@ impl Lane {
 
     /// Whether a queue is one of this lane's.
     pub(crate) fn serves(&self, queue: QueueName) -> bool {
-        self.queues().any(|own| own == queue)
+        match (&self.front, queue) {
+            (Front::IpQueue(own), QueueName::IpQueue(family)) => *own == family,
+            (Front::Nfqueue(nfqueue), QueueName::Nfqueue(number)) => nfqueue.has(number),
+            _ => false,
+        }
     }
 
     /// Sets the copy mode and waits for the kernel's answer.

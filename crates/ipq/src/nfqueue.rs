@@ -44,18 +44,25 @@ impl Nfqueue {
         (self.first..=u16::MAX).take(self.outstanding.len())
     }
 
+    /// Whether a queue is one of these.
+    pub(crate) fn has(&self, queue: u16) -> bool {
+        let position = queue.checked_sub(self.first);
+        position.is_some_and(|position| usize::from(position) < self.outstanding.len())
+    }
+
     /// What waits in a queue, if it is one of these.
     pub(crate) fn outstanding(&mut self, queue: u16) -> Option<&mut Outstanding> {
         self.outstanding.get_mut(usize::from(queue.checked_sub(self.first)?))
     }
 
-    /// A packet as a session hands it out; `None` if it is of no IP family.
+    /// A packet as a session hands it out.
+    #[inline]
     pub(crate) fn describe<'b>(
         &self,
-        message: wire::Packet<'b>,
+        family: Family,
+        message: &wire::Packet<'b>,
         transport: &dyn Transport,
-    ) -> Option<Packet<'b>> {
-        let family = family(&message)?;
+    ) -> Packet<'b> {
         let input = self.device(message.input_device, transport);
         let output = self.device(message.output_device, transport);
         let name = |device: Option<DeviceInfo>| device.map_or(DeviceName::NONE, |info| info.name);
@@ -64,7 +71,7 @@ impl Nfqueue {
             (Some(info), Some(_)) => info.hw_type,
             _ => HardwareType::NONE,
         };
-        Some(Packet::of_nfqueue(family, message, [name(input), name(output)], hw_type))
+        Packet::of_nfqueue(family, message, [name(input), name(output)], hw_type)
     }
 
     /// What is known of a device; the kernel is asked the first time only.
@@ -181,6 +188,28 @@ pub(crate) fn encode_verdict(
         }
     }
     model.with(Encode(header, decision, out))
+}
+
+/// The packet of a datagram; `None` if its message is another. What comes most often is moved least.
+pub(crate) fn decode_packet(
+    model: DataModel,
+    datagram: &[u8],
+) -> Result<Option<wire::Packet<'_>>, DecodeError> {
+    struct Decode<'b>(&'b [u8]);
+    impl<'b> AbiVisitor for Decode<'b> {
+        type Output = Result<Option<wire::Packet<'b>>, DecodeError>;
+
+        #[inline]
+        fn visit<A: Abi>(self) -> Self::Output {
+            let (message, _) = netlink::Message::decode::<A::Order>(self.0)?;
+            if message.header.message_type != wire::PACKET {
+                return Ok(None);
+            }
+            let decoded = wire::Packet::decode::<A::Order>(message.body);
+            decoded.map(Some).map_err(|error| error.at(netlink::HEADER_LEN))
+        }
+    }
+    model.with(Decode(datagram))
 }
 
 /// The first message of a datagram. The kernel puts one packet into a datagram.

@@ -106,9 +106,10 @@ impl<'b> Packet<'b> {
     }
 
     /// A packet of `nfnetlink_queue`, with the names of its devices and the link-layer type of the one it came in by.
+    #[inline]
     pub(crate) fn of_nfqueue(
         family: Family,
-        message: nfq::Packet<'b>,
+        message: &nfq::Packet<'b>,
         [input_device, output_device]: [DeviceName; 2],
         hw_type: HardwareType,
     ) -> Self {
@@ -128,7 +129,7 @@ impl<'b> Packet<'b> {
             hw_type,
             hw_address: message.hw_address.unwrap_or_default(),
             payload: message.payload.unwrap_or(&[]),
-            more: Some(message),
+            more: Some(*message),
         }
     }
 

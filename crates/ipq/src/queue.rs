@@ -295,6 +295,7 @@ impl Queue {
     }
 
     /// Counts what was received, and says what it is.
+    #[inline]
     fn take_in<'b>(
         &mut self,
         lane: usize,
@@ -400,7 +401,8 @@ impl Queue {
     }
 
     /// Decides over several packets, in as few system calls as the kernel allows. The effect is that of as many
-    /// [verdicts](Self::verdict) in this order.
+    /// [verdicts](Self::verdict) in this order, but that packets which are gone may be refused together, with the id of
+    /// the last one.
     ///
     /// # Errors
     ///

@@ -17,6 +17,7 @@ impl Lane {
     }
 
     /// What was received says.
+    #[inline]
     pub(crate) fn interpret<'b>(
         &self,
         received: Received,
@@ -35,6 +36,7 @@ impl Lane {
         }))
     }
 
+    #[inline]
     fn interpret_datagram<'b>(&self, datagram: &'b [u8]) -> Result<Said<'b>, DecodeError> {
         let model = self.transport.data_model();
         let event = match &self.front {
@@ -49,11 +51,11 @@ impl Lane {
                 }
             }
             Front::Nfqueue(nfqueue) => {
+                if let Some(packet) = nfqueue::decode_packet(model, datagram)? {
+                    return Ok(self.admit(nfqueue, &packet, Event::Packet));
+                }
                 let (header, message) = nfqueue::decode(model, datagram)?;
                 match message {
-                    NfqMessage::Packet(packet) => {
-                        return Ok(self.admit(nfqueue, packet, Event::Packet));
-                    }
                     NfqMessage::Reply(reply) => self.interpret_reply(&reply),
                     _ => Event::Other(header.message_type),
                 }
@@ -74,7 +76,7 @@ impl Lane {
             },
             Front::Nfqueue(nfqueue) => match nfqueue::decode_cut(model, beginning) {
                 Ok((_, NfqMessage::Packet(packet))) => {
-                    return self.admit(nfqueue, packet, |packet| cut(Some(packet)));
+                    return self.admit(nfqueue, &packet, |packet| cut(Some(packet)));
                 }
                 Ok((_, NfqMessage::Reply(reply))) => self.interpret_reply(&reply),
                 _ => cut(None),
@@ -83,17 +85,16 @@ impl Lane {
     }
 
     /// A packet of `nfnetlink_queue`, if it is of a family that is asked for.
+    #[inline]
     fn admit<'b>(
         &self,
         nfqueue: &Nfqueue,
-        message: nfq::Packet<'b>,
+        message: &nfq::Packet<'b>,
         event: impl FnOnce(Packet<'b>) -> Event<'b>,
     ) -> Said<'b> {
-        let id = PacketId::in_nfqueue(message.queue, message.id);
-        let wanted = |packet: &Packet<'_>| nfqueue.families.contains(packet.family());
-        match nfqueue.describe(message, &*self.transport).filter(wanted) {
-            Some(packet) => Said::Event(event(packet)),
-            None => Said::Unwanted(id),
+        match nfqueue::family(message).filter(|&family| nfqueue.families.contains(family)) {
+            Some(family) => Said::Event(event(nfqueue.describe(family, message, &*self.transport))),
+            None => Said::Unwanted(PacketId::in_nfqueue(message.queue, message.id)),
         }
     }
 

@@ -26,28 +26,18 @@ impl Lane {
         replacement: &[u8],
     ) -> Result<(), Error> {
         self.outbox.clear();
-        match (&mut self.front, id.queue()) {
-            (Front::Nfqueue(nfqueue), QueueName::Nfqueue(queue)) => {
+        match id.queue() {
+            QueueName::Nfqueue(queue) => {
                 let number = number_of(id)?;
-                if let Some(outstanding) = nfqueue.outstanding(queue) {
-                    outstanding.settle(number);
-                }
                 let decision = Decision { queue, id: number, verdict, mark, replacement };
                 self.append_verdict(nfq::VERDICT, &decision)?;
+                // Only now: a packet whose verdict cannot even be written still waits for one.
+                self.settle(queue, number);
             }
-            _ if mark.is_some() => return Err(Error::NoSuchOption("a mark in a verdict")),
-            _ => {
-                let header = self.header(ipq::VERDICT, Flags::REQUEST);
-                let (model, decision) = (self.transport.data_model(), (id.number(), verdict));
-                ip_queue::encode_verdict(
-                    model,
-                    header,
-                    decision,
-                    replacement.len(),
-                    &mut self.outbox,
-                )
-                .map_err(Error::Number)?;
+            QueueName::IpQueue(_) if mark.is_some() => {
+                return Err(Error::NoSuchOption("a mark in a verdict"));
             }
+            QueueName::IpQueue(_) => self.append_ip_queue(id, verdict, replacement.len())?,
         }
         let head = IoSlice::new(&self.outbox);
         let sent = match replacement {
@@ -71,10 +61,7 @@ impl Lane {
         for some in decisions.chunks(DATAGRAMS_AT_ONCE) {
             self.outbox.clear();
             for &(id, verdict) in some {
-                let header = self.header(ipq::VERDICT, Flags::REQUEST);
-                let (model, decision) = (self.transport.data_model(), (id.number(), verdict));
-                ip_queue::encode_verdict(model, header, decision, 0, &mut self.outbox)
-                    .map_err(Error::Number)?;
+                self.append_ip_queue(id, verdict, 0)?;
             }
             let message_len = self.outbox.len() / some.len();
             let mut datagrams = [IoSlice::new(&[]); DATAGRAMS_AT_ONCE];
@@ -144,6 +131,27 @@ impl Lane {
             outstanding.settle(number_of(first)?);
         }
         Ok(run.max(1))
+    }
+
+    /// Takes a packet off what waits in its queue.
+    fn settle(&mut self, queue: u16, number: u32) {
+        if let Front::Nfqueue(nfqueue) = &mut self.front
+            && let Some(outstanding) = nfqueue.outstanding(queue)
+        {
+            outstanding.settle(number);
+        }
+    }
+
+    fn append_ip_queue(
+        &mut self,
+        id: PacketId,
+        verdict: Verdict,
+        replacement_len: usize,
+    ) -> Result<(), Error> {
+        let header = self.header(ipq::VERDICT, Flags::REQUEST);
+        let (model, decision) = (self.transport.data_model(), (id.number(), verdict));
+        ip_queue::encode_verdict(model, header, decision, replacement_len, &mut self.outbox)
+            .map_err(Error::Number)
     }
 
     fn append_verdict(

@@ -222,6 +222,19 @@ fn a_mark_and_a_replacement_go_with_their_packet_alone() {
 }
 
 #[test]
+fn a_packet_whose_replacement_is_too_long_still_waits_and_is_not_swept_along() {
+    let (mut queue, kernel) = session(0, 0, Families::Both);
+    (1..=3).for_each(|id| kernel.queue(0, id, 2));
+    let ids = read_all(&mut queue);
+    let error = queue.verdict_with(ids[0], Verdict::Drop, &vec![0; 65_532]).unwrap_err();
+    assert!(matches!(error, Error::Number(_)), "{error:?}");
+    queue.verdicts(&[(ids[1], Verdict::Accept), (ids[2], Verdict::Accept)]).unwrap();
+    assert_eq!(kernel.state().waiting, [(0, 1)]);
+    queue.verdict(ids[0], Verdict::Drop).unwrap();
+    assert_eq!(kernel.state().fates[&(0, 1)].0, Verdict::Drop);
+}
+
+#[test]
 fn packets_of_a_family_not_asked_for_are_dropped_and_counted() {
     let (mut queue, kernel) = session(0, 0, Families::Ipv4);
     for (id, family) in [(1, 10), (2, 2), (3, 10), (4, 7), (5, 2)] {

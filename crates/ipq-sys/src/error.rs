@@ -58,8 +58,8 @@ impl Error {
         Some(match (self.operation, self.errno, queue) {
             (Operation::Open, Errno::EPROTONOSUPPORT, "ip_queue") => {
                 "this kernel has no such queue: Linux 2.4 to 3.4 have it as the module ip_queue or ip6_queue, \
-                 later ones have nfnetlink_queue instead; a capture can be run through a simulated kernel with \
-                 the transport sim:FILE"
+                 later ones have nfnetlink_queue instead, which is the transport nfqueue:0; a capture can be run \
+                 through a simulated kernel with the transport sim:FILE"
             }
             (Operation::Open, Errno::EPROTONOSUPPORT, _) => {
                 "this kernel was built without nfnetlink_queue, or its module is not loaded"

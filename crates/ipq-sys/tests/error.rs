@@ -76,7 +76,7 @@ fn says_what_was_attempted_what_came_back_and_what_to_do() {
             Errno::EPROTONOSUPPORT,
             "opening a socket for ip_queue (netlink protocol 3): EPROTONOSUPPORT (protocol not \
              supported); this kernel has no such queue: Linux 2.4 to 3.4 have it as the module \
-             ip_queue or ip6_queue, later ones have nfnetlink_queue instead; a capture can be run \
+             ip_queue or ip6_queue, later ones have nfnetlink_queue instead, which is the transport nfqueue:0; a capture can be run \
              through a simulated kernel with the transport sim:FILE",
         ),
         (

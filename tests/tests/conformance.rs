@@ -80,6 +80,7 @@ fn the_simulated_kernel_says_what_the_real_one_said() {
 fn kernel() -> Kernel {
     let kernel = Kernel::builder().data_model(DataModel::Lp64Little).build();
     kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
+    Family::ALL.map(|family| kernel.load_ip_queue(family));
     kernel
 }
 

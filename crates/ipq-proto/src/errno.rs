@@ -42,6 +42,8 @@ errnos! {
     ENOENT = 2, "no such file or directory";
     /// A signal came.
     EINTR = 4, "interrupted system call";
+    /// The descriptor is of no more use: its program was killed.
+    EBADF = 9, "bad file descriptor";
     /// Nothing to read, or no room to write, right now.
     EAGAIN = 11, "resource temporarily unavailable";
     /// The kernel has no memory for it.
@@ -50,8 +52,12 @@ errnos! {
     EACCES = 13, "permission denied";
     /// Another program is the peer, or owns the queue.
     EBUSY = 16, "device or resource busy";
+    /// No program has this queue.
+    ENODEV = 19, "no such device";
     /// The request makes no sense.
     EINVAL = 22, "invalid argument";
+    /// An attribute of the request is shorter than its type.
+    ERANGE = 34, "numerical result out of range";
     /// The request's flags say that it was cut.
     ECOMM = 70, "communication error on send";
     /// The kernel does not know this protocol: the module is missing.

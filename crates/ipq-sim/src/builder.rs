@@ -8,7 +8,8 @@ use crate::device::{Device, LOOPBACK};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 
-/// What a [`Kernel`] is made from. As it is: `lo`, both modules loaded, native word size, seed 0.
+/// What a [`Kernel`] is made from. As it is: `lo`, native word size, seed 0, `nfnetlink_queue` loaded, and `ip_queue` and
+/// `ip6_queue` loaded when a program opens a socket to them, which gives them the packets of their family.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -18,7 +19,9 @@ pub struct Builder {
     devices: Vec<Device>,
     routes: Vec<(IpNet, String)>,
     absent: Vec<Family>,
+    has_nfqueue: bool,
     count_only: bool,
+    trace: bool,
 }
 
 impl Default for Builder {
@@ -30,7 +33,9 @@ impl Default for Builder {
             devices: Vec::new(),
             routes: Vec::new(),
             absent: Vec::new(),
+            has_nfqueue: true,
             count_only: false,
+            trace: false,
         }
     }
 }
@@ -70,6 +75,16 @@ impl Builder {
         self
     }
 
+    /// Leaves out `nfnetlink_queue`, as a kernel before Linux 2.6.14 does.
+    pub fn without_nfqueue(self) -> Self {
+        Self { has_nfqueue: false, ..self }
+    }
+
+    /// Keeps a [trace](Kernel::take_trace) of everything that happens.
+    pub fn trace(self) -> Self {
+        Self { trace: true, ..self }
+    }
+
     /// Only counts the packets that end, instead of keeping them: for runs of many millions.
     pub fn count_only(self) -> Self {
         Self { count_only: true, ..self }
@@ -89,8 +104,14 @@ impl Builder {
             machine.routes.add(destination, device);
         }
         self.absent.into_iter().for_each(|family| {
-            machine.unload(family);
+            machine.ip_queues.unload(family);
         });
+        if !self.has_nfqueue {
+            machine.nfqueues = None;
+        }
+        if self.trace {
+            machine.trace.keep_all();
+        }
         if self.count_only {
             machine.outcomes = None;
         }

@@ -1,6 +1,7 @@
 //! Network devices of the simulated kernel: [`Device`].
 
 use ipq_proto::{DeviceName, HardwareAddress, HardwareType};
+use ipq_sys::DeviceInfo;
 
 use crate::packet::Link;
 
@@ -107,6 +108,13 @@ impl Devices {
     /// The name of a device; none for no device.
     pub(crate) fn name(&self, index: Option<DeviceIndex>) -> DeviceName {
         index.map_or(DeviceName::NONE, |index| self.entry(index).device.name)
+    }
+
+    /// What a program learns of a device by its index.
+    pub(crate) fn info(&self, index: DeviceIndex) -> Option<DeviceInfo> {
+        let position = (index as usize).checked_sub(1)?;
+        let Device { name, hw_type, .. } = self.0.get(position)?.device;
+        Some(DeviceInfo { name, hw_type })
     }
 
     /// The link-layer header of a packet that comes in by a device from `address`.

@@ -11,11 +11,12 @@ use crate::packet::{Packet, Position};
 use waiting::Waiting;
 
 mod encode;
+mod modules;
 mod receive;
+mod serve;
 mod waiting;
 
-pub(crate) use encode::{copied, error_message, packet_message, word_sized};
-pub(crate) use receive::{Accepted, receive};
+pub(crate) use modules::IpQueues;
 
 /// The maximum length of a queue unless the sysctl says otherwise.
 #[doc(alias = "IPQ_QMAX_DEFAULT")]

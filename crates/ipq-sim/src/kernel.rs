@@ -7,14 +7,17 @@ use core::time::Duration;
 use ipq_proto::{DataModel, Family, HardwareAddress, Hook};
 use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Stepped};
 
+use crate::action::Action;
 use crate::builder::Builder;
 use crate::capture::{CaptureError, Entry, Timestamp};
 use crate::fate::{Fate, Outcome, Totals};
 use crate::ip_queue::IpQueueStatus;
 use crate::machine::{Event, Machine};
+use crate::nfqueue::{NfqueueStatus, Nfqueues};
 use crate::replay::Replay;
 use crate::rule::{Match, Table, Target};
 use crate::socket::{Socket, SocketOptions};
+use crate::trace::{TraceEntry, TraceEvent};
 
 /// A simulated kernel with `ip_queue`: devices, hooks, rules, and packets that end with exactly one fate.
 ///
@@ -83,7 +86,7 @@ impl Kernel {
     pub fn receive_from(&self, device: &str, sender: HardwareAddress, family: Family, data: &[u8]) {
         let mut machine = self.lock();
         let device = machine.devices.index(device);
-        let mut packet = machine.new_packet(family, data.to_vec());
+        let mut packet = machine.new_packet(family, data);
         packet.link = machine.devices.link(device, sender);
         let now = machine.now();
         machine.plan(now, Event::Receive(packet, device));
@@ -98,7 +101,7 @@ impl Kernel {
     #[doc(alias = "SO_MARK")]
     pub fn send_marked(&self, family: Family, data: &[u8], mark: u32) {
         let mut machine = self.lock();
-        let mut packet = machine.new_packet(family, data.to_vec());
+        let mut packet = machine.new_packet(family, data);
         packet.mark = mark;
         let now = machine.now();
         machine.plan(now, Event::Send(packet));
@@ -132,16 +135,39 @@ impl Kernel {
         opened.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Opens a netlink socket to the `ip_queue` of `family`.
+    /// Opens a netlink socket to the `ip_queue` of `family`, whose module is loaded if need be.
     ///
     /// # Errors
     ///
-    /// `EPROTONOSUPPORT` if the module is not loaded, `EADDRINUSE` if another socket has the port id.
+    /// `EPROTONOSUPPORT` if the module is not there, or `nfnetlink_queue` is the handler of the family; `EADDRINUSE` if
+    /// another socket has the port id.
     pub fn open_socket(&self, family: Family, options: SocketOptions) -> Result<Socket, Error> {
-        let protocol = Protocol::ip_queue(family);
+        self.open_socket_for(Protocol::ip_queue(family), options)
+    }
+
+    /// Opens a netlink socket to `nfnetlink_queue`, as a privileged program does it.
+    ///
+    /// # Panics
+    ///
+    /// If the module is not loaded: [`open_socket_for`](Self::open_socket_for) tells instead.
+    pub fn nfqueue_socket(&self) -> Socket {
+        let opened = self.open_socket_for(Protocol::Netfilter, SocketOptions::default());
+        opened.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Opens a netlink socket to any of the queues.
+    ///
+    /// # Errors
+    ///
+    /// `EPROTONOSUPPORT` if the module is not there, `EADDRINUSE` if another socket has the port id.
+    pub fn open_socket_for(
+        &self,
+        protocol: Protocol,
+        options: SocketOptions,
+    ) -> Result<Socket, Error> {
         let failed = |operation| move |errno| Error { operation, protocol, errno };
         let mut machine = self.lock();
-        if machine.queue(family).is_none() {
+        if !machine.demand(protocol) {
             return Err(failed(Operation::Open)(ipq_proto::Errno::EPROTONOSUPPORT));
         }
         let opened = machine.sockets.open(protocol, options.port_id, options.privileged);
@@ -149,7 +175,9 @@ impl Kernel {
         let socket = machine.sockets.get(key);
         socket.receive_buffer = options.receive_buffer;
         socket.ignores_overrun = options.ignores_overrun;
-        Ok(Socket::new(self.clone(), key, protocol, socket.port_id, machine.model))
+        let port_id = socket.port_id;
+        machine.note(TraceEvent::Opened { protocol, port_id });
+        Ok(Socket::new(self.clone(), key, protocol, port_id, machine.model))
     }
 
     /// Lets the next thing happen, whenever it is due.
@@ -186,6 +214,12 @@ impl Kernel {
         outcomes.filter(|outcome| outcome.fate == Fate::Delivered).cloned().collect()
     }
 
+    /// Takes what has happened since the last call, in that order. Empty unless the kernel was built to
+    /// [trace](Builder::trace).
+    pub fn take_trace(&self) -> Vec<TraceEntry> {
+        self.lock().trace.take()
+    }
+
     /// Takes the packets that have ended since the last call, in the order they ended. Empty if the kernel was
     /// built only to [count](Builder::count_only) them.
     pub fn take_outcomes(&self) -> Vec<Outcome> {
@@ -200,13 +234,39 @@ impl Kernel {
     /// What `/proc/net/ip_queue` (or `ip6_queue`) says; `None` if the module is not loaded.
     #[doc(alias = "/proc/net/ip_queue")]
     pub fn ip_queue_status(&self, family: Family) -> Option<IpQueueStatus> {
-        self.lock().queue(family).map(|queue| queue.status())
+        self.lock().ip_queue(family).map(|queue| queue.status())
+    }
+
+    /// What `/proc/net/netfilter/nfnetlink_queue` says: a line for each queue that a program has.
+    #[doc(alias = "/proc/net/netfilter/nfnetlink_queue")]
+    pub fn nfqueue_status(&self) -> Vec<NfqueueStatus> {
+        self.lock().nfqueues.as_ref().map(Nfqueues::status).unwrap_or_default()
+    }
+
+    /// Has a queue of `nfnetlink_queue` count on from `id`, as if so many packets had been in it: ids wrap around
+    /// after 2^32. Without such a queue it does nothing.
+    pub fn set_last_nfqueue_id(&self, number: u16, id: u32) {
+        if let Some(queue) = self.lock().nfqueues.as_mut().and_then(|queues| queues.get(number)) {
+            queue.set_last_id(id);
+        }
+    }
+
+    /// Unloads `nfnetlink_queue`: what it has queued is dropped, and its queues are gone.
+    #[doc(alias = "rmmod")]
+    pub fn unload_nfqueue(&self) {
+        self.lock().unload_nfqueue();
+    }
+
+    /// Loads `nfnetlink_queue`, if it is not loaded.
+    #[doc(alias = "modprobe")]
+    pub fn load_nfqueue(&self) {
+        self.lock().load_nfqueue();
     }
 
     /// Sets the maximum length of a queue. The sysctl's -1 is [`u32::MAX`]. Without the module it does nothing.
     #[doc(alias("net.ipv4.ip_queue_maxlen", "net.ipv6.ip6_queue_maxlen"))]
     pub fn set_queue_max_length(&self, family: Family, max_length: u32) {
-        if let Some(queue) = self.lock().queue(family) {
+        if let Some(queue) = self.lock().ip_queue(family) {
             queue.set_max_length(max_length);
         }
     }
@@ -214,13 +274,36 @@ impl Kernel {
     /// Loads the module of `family`, if it is not loaded.
     #[doc(alias = "modprobe")]
     pub fn load_ip_queue(&self, family: Family) {
-        self.lock().load(family);
+        self.lock().load_ip_queue(family);
     }
 
     /// Unloads the module of `family`: what it has queued is dropped.
     #[doc(alias = "rmmod")]
     pub fn unload_ip_queue(&self, family: Family) {
-        self.lock().unload_module(family);
+        self.lock().unload_ip_queue(family);
+    }
+
+    /// Does something to the kernel when its clock shows `time`, or at once if that has passed.
+    ///
+    /// # Panics
+    ///
+    /// If it is about a device that is not there.
+    pub fn at(&self, time: Clock, action: Action) {
+        let mut machine = self.lock();
+        if let Some(device) = action.device() {
+            machine.devices.index(device);
+        }
+        let time = time.max(machine.now());
+        machine.plan(time, Event::Act(action));
+    }
+
+    /// Does something to the kernel now.
+    ///
+    /// # Panics
+    ///
+    /// If it is about a device that is not there.
+    pub fn act(&self, action: &Action) {
+        self.lock().act(action);
     }
 
     /// Takes a device down: what is queued and came in by it, or was to leave by it, is dropped.
@@ -238,9 +321,7 @@ impl Kernel {
     ///
     /// If there is no such device.
     pub fn device_up(&self, name: &str) {
-        let mut machine = self.lock();
-        let device = machine.devices.index(name);
-        machine.devices.set_up(device, true);
+        self.lock().device_up(name);
     }
 
     /// Word size and byte order of its messages.

@@ -11,31 +11,41 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
+mod buffers;
 mod builder;
 pub mod capture;
 mod device;
+mod family_text;
 mod fate;
 mod headers;
+mod invariant;
 mod ip_queue;
 mod kernel;
 mod machine;
 mod netlink;
 mod network;
+mod nfqueue;
 mod packet;
 mod queueing;
 mod receiver;
 mod replay;
+mod reply;
 mod route;
 mod rule;
 mod scenario;
 mod socket;
+mod trace;
 
+pub use action::Action;
 pub use builder::Builder;
 pub use device::Device;
 pub use fate::{Fate, Outcome, Reason, Totals};
 pub use ip_queue::IpQueueStatus;
 pub use kernel::Kernel;
+pub use nfqueue::NfqueueStatus;
 pub use replay::{Malformed, Replay, ReplayStatus};
 pub use rule::{Match, Protocol, Table, Target};
 pub use scenario::capture_kernel;
 pub use socket::{Socket, SocketOptions};
+pub use trace::{QueueId, TraceEntry, TraceEvent};

@@ -10,39 +10,50 @@ use std::collections::binary_heap::PeekMut;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-use ipq_proto::{DataModel, Family};
-use ipq_sys::{Clock, Deadline, Stepped};
+use ipq_proto::{DataModel, Errno};
+use ipq_sys::{Clock, Deadline, Protocol, Received, Stepped};
 
+use crate::action::Action;
+use crate::buffers::Buffers;
 use crate::capture::Timestamp;
 use crate::device::{DeviceIndex, Devices};
 use crate::fate::{Fate, Outcome, Totals};
-use crate::ip_queue::IpQueue;
-use crate::netlink::Sockets;
-use crate::packet::Packet;
+use crate::ip_queue::IpQueues;
+use crate::netlink::{SocketKey, Sockets};
+use crate::nfqueue::Nfqueues;
+use crate::packet::{Packet, Position};
 use crate::replay::Replays;
 use crate::route::Routes;
 use crate::rule::Rules;
+use crate::trace::{Trace, TraceEntry, TraceEvent};
 
 /// All state of a simulated kernel.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) model: DataModel,
-    seed: u64,
+    pub(crate) seed: u64,
     clock: Clock,
     /// The wall-clock time at which `clock` was zero, once it is known.
     epoch: Option<Timestamp>,
     agenda: BinaryHeap<Reverse<Appointment>>,
     appointments: u64,
+    /// Packets in the agenda.
+    on_their_way: u64,
     pub(crate) devices: Devices,
     pub(crate) routes: Routes,
     pub(crate) rules: Rules,
     pub(crate) sockets: Sockets,
-    /// The loaded modules: IPv4, then IPv6.
-    queues: [Option<IpQueue>; 2],
+    pub(crate) ip_queues: IpQueues,
+    /// The queues of `nfnetlink_queue`; `None` if it is not loaded.
+    pub(crate) nfqueues: Option<Nfqueues>,
+    /// Packets that one verdict lets go on, while it does; kept for its memory.
+    pub(crate) batch: Vec<(Packet, Position)>,
+    pub(crate) buffers: Buffers,
     pub(crate) replays: Replays,
     pub(crate) totals: Totals,
     /// Packets that have ended, unless they are only counted.
     pub(crate) outcomes: Option<Vec<Outcome>>,
+    pub(crate) trace: Trace,
 }
 
 /// Something that is to happen at a time. What is due at the same time happens in the order it was planned.
@@ -62,31 +73,44 @@ pub(crate) enum Event {
     Send(Packet),
     /// The next packet of a capture is due.
     Replay(usize),
+    /// Something is done to the kernel.
+    Act(Action),
+}
+
+impl Event {
+    /// How many packets are part of it.
+    fn packets(&self) -> u64 {
+        match self {
+            Self::Receive(..) | Self::Send(_) => 1,
+            Self::Replay(_) | Self::Act(_) => 0,
+        }
+    }
 }
 
 impl Machine {
-    /// A kernel with `lo`, no rules, and both modules loaded.
+    /// A kernel with `lo`, no rules, and all modules at hand.
     pub(crate) fn new(model: DataModel, seed: u64, epoch: Option<Timestamp>) -> Self {
-        let mut machine = Self {
+        Self {
             model,
             seed,
             clock: Duration::ZERO,
             epoch,
             agenda: BinaryHeap::new(),
             appointments: 0,
+            on_their_way: 0,
             devices: Devices::new(),
             routes: Routes::default(),
-            rules: Rules::default(),
+            rules: Rules::new(seed),
             sockets: Sockets::default(),
-            queues: [None, None],
+            ip_queues: IpQueues::new(seed, model.word_len()),
+            nfqueues: Some(Nfqueues::default()),
+            batch: Vec::new(),
+            buffers: Buffers::default(),
             replays: Replays::default(),
             totals: Totals::default(),
             outcomes: Some(Vec::new()),
-        };
-        for family in Family::ALL {
-            machine.load(family);
+            trace: Trace::default(),
         }
-        machine
     }
 
     /// The simulated time since this kernel started.
@@ -111,6 +135,7 @@ impl Machine {
     pub(crate) fn plan(&mut self, time: Clock, event: Event) {
         let number = self.appointments;
         self.appointments += 1;
+        self.on_their_way += event.packets();
         self.agenda.push(Reverse(Appointment { time, number, event }));
     }
 
@@ -128,9 +153,13 @@ impl Machine {
         };
         let next = self.agenda.peek_mut().filter(due).map(PeekMut::pop);
         if let Some(Reverse(appointment)) = next {
-            assert!(self.clock <= appointment.time, "time runs back");
+            if appointment.time < self.clock {
+                self.violated("time runs back");
+            }
             self.clock = appointment.time;
+            self.on_their_way -= appointment.event.packets();
             self.happen(appointment.event);
+            self.check_counts();
             return Stepped::Progressed;
         }
         match limit {
@@ -144,34 +173,81 @@ impl Machine {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Receive(packet, device) => self.receive_packet(packet, device),
-            Event::Send(packet) => self.send_packet(packet),
+            Event::Receive(packet, device) => {
+                self.note_entered(&packet, Some(device));
+                self.receive_packet(packet, device);
+            }
+            Event::Send(packet) => {
+                self.note_entered(&packet, None);
+                self.send_packet(packet);
+            }
             Event::Replay(index) => self.replay_next(index),
+            Event::Act(action) => self.act(&action),
         }
     }
 
-    /// The module of `family`, if it is loaded.
-    pub(crate) fn queue(&mut self, family: Family) -> Option<&mut IpQueue> {
-        self.queues[slot(family)].as_mut()
+    /// Packets that are to come in, or to be sent.
+    pub(crate) fn on_their_way(&self) -> u64 {
+        self.on_their_way
     }
 
-    /// Loads the module of `family`, if it is not loaded.
-    pub(crate) fn load(&mut self, family: Family) {
-        // Each family has ids of its own place, so that mixing them up shows. The upper bits of the product depend
-        // on all of the seed.
-        let seed = self.seed.wrapping_mul(2).wrapping_add(1 + slot(family) as u64);
-        let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let word_len = self.model.word_len();
-        self.queues[slot(family)].get_or_insert_with(|| IpQueue::new(family, seed, word_len));
+    /// Remembers that a packet came in by a device, or was made here.
+    pub(crate) fn note_entered(&mut self, packet: &Packet, device: Option<DeviceIndex>) {
+        let device = self.devices.name(device);
+        let Packet { number, family, .. } = *packet;
+        let len = packet.data.len();
+        self.note(TraceEvent::Entered { packet: number, family, len, device });
     }
 
-    /// Takes the module of `family` out of the kernel.
-    pub(crate) fn unload(&mut self, family: Family) -> Option<IpQueue> {
-        self.queues[slot(family)].take()
+    /// Remembers that something happened.
+    pub(crate) fn note(&mut self, event: TraceEvent) {
+        self.trace.push(TraceEntry { time: self.clock, event });
+    }
+
+    /// Sends a message to a socket; says whether it fitted into the receive buffer.
+    pub(crate) fn send_to(&mut self, key: SocketKey, message: Vec<u8>) -> bool {
+        let len = message.len();
+        let socket = self.sockets.get(key);
+        let (protocol, port_id) = (socket.protocol, socket.port_id);
+        let sent = socket.deliver(message);
+        let fits = sent.is_ok();
+        if let Err(lost) = sent {
+            self.buffers.give(lost);
+        }
+        self.note(TraceEvent::Message { protocol, port_id, len, fits });
+        fits
+    }
+
+    /// Takes the next message of a socket into `buffer`; `None` if nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if the program was killed.
+    pub(crate) fn receive_message(
+        &mut self,
+        key: SocketKey,
+        buffer: &mut [u8],
+    ) -> Result<Option<Received>, Errno> {
+        let socket = self.sockets.get(key);
+        if socket.is_detached {
+            return Err(Errno::EBADF);
+        }
+        Ok(socket.receive(buffer, &mut self.buffers))
+    }
+
+    /// Sends a message to the socket that is bound to a port id; says whether there is one and it had room.
+    pub(crate) fn send_to_port(
+        &mut self,
+        protocol: Protocol,
+        port_id: u32,
+        message: Vec<u8>,
+    ) -> bool {
+        self.sockets.find(protocol, port_id).is_some_and(|key| self.send_to(key, message))
     }
 
     /// Ends a packet.
     pub(crate) fn finish(&mut self, packet: Packet, fate: Fate) {
+        self.note(TraceEvent::Ended { packet: packet.number, fate });
         match fate {
             Fate::Delivered => self.totals.delivered += 1,
             Fate::Dropped(_) => self.totals.dropped += 1,
@@ -187,21 +263,15 @@ impl Machine {
                 output_device: self.devices.name(packet.output),
                 data: packet.data,
             });
+        } else {
+            self.buffers.give(packet.data);
         }
     }
 
     /// The totals as they are now.
     pub(crate) fn totals(&self) -> Totals {
-        let waiting = self.queues.iter().flatten().map(|queue| queue.status().queue_length);
-        Totals { queued: waiting.sum(), ..self.totals }
-    }
-}
-
-/// Where the module of `family` is kept.
-const fn slot(family: Family) -> usize {
-    match family {
-        Family::Ipv4 => 0,
-        Family::Ipv6 => 1,
+        self.check_queues();
+        self.totals
     }
 }
 

@@ -6,6 +6,8 @@ use ipq_proto::Errno;
 use ipq_sys::{Protocol, Received};
 use slab::Slab;
 
+use crate::buffers::Buffers;
+
 /// The size of a receive buffer unless another is asked for, in bytes: `net.core.rmem_default`.
 pub(crate) const DEFAULT_RECEIVE_BUFFER: usize = 212_992;
 
@@ -19,6 +21,7 @@ pub(crate) struct Sockets(Slab<Socket>);
 
 /// A netlink socket.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 pub(crate) struct Socket {
     pub(crate) protocol: Protocol,
     pub(crate) port_id: u32,
@@ -27,6 +30,8 @@ pub(crate) struct Socket {
     pub(crate) receive_buffer: usize,
     /// `NETLINK_NO_ENOBUFS`.
     pub(crate) ignores_overrun: bool,
+    /// Whether its program is gone, although a descriptor is left. Its port id is free again.
+    pub(crate) is_detached: bool,
     /// Descriptors that refer to it.
     descriptors: usize,
     waiting: VecDeque<Vec<u8>>,
@@ -43,18 +48,23 @@ fn charge(message_len: usize) -> usize {
 }
 
 impl Socket {
-    /// Puts a message into the receive buffer, or loses it; says whether it fitted.
+    /// Puts a message into the receive buffer; returns it if there is no room for it.
     ///
     /// A buffer that is not yet over its size takes one more message, however large.
-    pub(crate) fn deliver(&mut self, message: Vec<u8>) -> bool {
-        let fits = self.charged <= self.receive_buffer;
-        if fits {
-            self.charged += charge(message.len());
-            self.waiting.push_back(message);
-        } else {
+    pub(crate) fn deliver(&mut self, message: Vec<u8>) -> Result<(), Vec<u8>> {
+        if self.charged > self.receive_buffer {
             self.overrun = !self.ignores_overrun;
+            return Err(message);
         }
-        fits
+        self.charged += charge(message.len());
+        self.waiting.push_back(message);
+        Ok(())
+    }
+
+    /// Takes out the messages that were not read.
+    pub(crate) fn take_messages(&mut self) -> VecDeque<Vec<u8>> {
+        self.charged = 0;
+        core::mem::take(&mut self.waiting)
     }
 
     /// Whether there is something to receive.
@@ -63,19 +73,21 @@ impl Socket {
     }
 
     /// Takes the next message into `buffer`; `None` if nothing waits. A full buffer is reported once, before the
-    /// messages that did fit.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
+    /// messages that did fit. The memory of the message goes to `spare`.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8], spare: &mut Buffers) -> Option<Received> {
         if core::mem::take(&mut self.overrun) {
             return Some(Received::Overrun);
         }
         let message = self.waiting.pop_front()?;
-        self.charged -= charge(message.len());
-        let len = message.len().min(buffer.len());
+        let datagram_len = message.len();
+        self.charged -= charge(datagram_len);
+        let len = datagram_len.min(buffer.len());
         buffer[..len].copy_from_slice(&message[..len]);
-        Some(if len == message.len() {
+        spare.give(message);
+        Some(if len == datagram_len {
             Received::Datagram { len }
         } else {
-            Received::Truncated { len, datagram_len: message.len() }
+            Received::Truncated { len, datagram_len }
         })
     }
 }
@@ -105,6 +117,7 @@ impl Sockets {
             privileged,
             receive_buffer: DEFAULT_RECEIVE_BUFFER,
             ignores_overrun: false,
+            is_detached: false,
             descriptors: 1,
             waiting: VecDeque::new(),
             charged: 0,
@@ -117,11 +130,30 @@ impl Sockets {
         self.0[key.0].descriptors += 1;
     }
 
-    /// Closes one descriptor; with the last one the socket goes and is returned.
-    pub(crate) fn close(&mut self, key: SocketKey) -> Option<Socket> {
+    /// Whether a socket goes with the next descriptor that is closed.
+    pub(crate) fn is_last_descriptor(&self, key: SocketKey) -> bool {
+        self.0[key.0].descriptors == 1
+    }
+
+    /// Closes one descriptor; with the last one the socket goes.
+    pub(crate) fn close(&mut self, key: SocketKey) {
         let socket = &mut self.0[key.0];
         socket.descriptors -= 1;
-        (socket.descriptors == 0).then(|| self.0.remove(key.0))
+        if socket.descriptors == 0 {
+            self.0.remove(key.0);
+        }
+    }
+
+    /// Whether a key still names the socket with this port id, and its program is there.
+    pub(crate) fn is_open(&self, key: SocketKey, port_id: u32) -> bool {
+        self.0.get(key.0).is_some_and(|socket| !socket.is_detached && socket.port_id == port_id)
+    }
+
+    /// The sockets in use whose port id `is_meant`.
+    pub(crate) fn open_ones(&self, is_meant: impl Fn(u32) -> bool) -> Vec<SocketKey> {
+        let sockets = self.0.iter().filter(|(_, socket)| !socket.is_detached);
+        let meant = sockets.filter(|(_, socket)| is_meant(socket.port_id));
+        meant.map(|(key, _)| SocketKey(key)).collect()
     }
 
     /// The socket of an open descriptor.
@@ -130,18 +162,14 @@ impl Sockets {
     }
 
     /// The socket that is bound to a port id.
-    pub(crate) fn find(&self, protocol: Protocol, port_id: u32) -> Option<&Socket> {
-        self.0.iter().map(|(_, socket)| socket).find(|socket| socket.has(protocol, port_id))
-    }
-
-    /// The same, to deliver to.
-    pub(crate) fn find_mut(&mut self, protocol: Protocol, port_id: u32) -> Option<&mut Socket> {
-        self.0.iter_mut().map(|(_, socket)| socket).find(|socket| socket.has(protocol, port_id))
+    pub(crate) fn find(&self, protocol: Protocol, port_id: u32) -> Option<SocketKey> {
+        let mut sockets = self.0.iter().filter(|(_, socket)| socket.has(protocol, port_id));
+        sockets.next().map(|(key, _)| SocketKey(key))
     }
 }
 
 impl Socket {
     fn has(&self, protocol: Protocol, port_id: u32) -> bool {
-        self.protocol == protocol && self.port_id == port_id
+        !self.is_detached && self.protocol == protocol && self.port_id == port_id
     }
 }

@@ -17,15 +17,17 @@ use crate::machine::Machine;
 use crate::packet::{Checksums, Link, Packet, Position};
 use crate::receiver::{check_ip, check_transport};
 use crate::rule::Decision;
+use crate::trace::TraceEvent;
 
 impl Machine {
     /// A packet that enters this kernel from outside, and is counted from now on.
-    pub(crate) fn new_packet(&mut self, family: Family, data: Vec<u8>) -> Packet {
+    pub(crate) fn new_packet(&mut self, family: Family, data: &[u8]) -> Packet {
         self.totals.entered += 1;
         Packet {
+            owner: None,
             number: self.totals.entered,
             family,
-            data,
+            data: self.buffers.copy(data),
             mark: 0,
             timestamp: None,
             input: None,
@@ -43,6 +45,7 @@ impl Machine {
         }
         packet.input = Some(device);
         packet.output = None;
+        packet.owner = None;
         packet.hw_protocol = packet.family.ether_type();
         let now = self.wall_clock();
         packet.timestamp.get_or_insert(now);
@@ -68,11 +71,21 @@ impl Machine {
     pub(crate) fn walk(&mut self, packet: Packet, position: Position) {
         let (mut packet, mut position) = (packet, position);
         loop {
-            match self.rules.decide(&packet, &self.devices, position) {
+            if position.function == 0 {
+                self.note(TraceEvent::Hook { packet: packet.number, hook: position.hook });
+            }
+            match self.rules.decide(&mut packet, &self.devices, position) {
                 Decision::Drop => {
                     return self.finish(packet, Fate::Dropped(Reason::Rule(position.hook)));
                 }
-                Decision::Queue(at) => return self.enqueue(packet, at),
+                Decision::Queue(at, to) => match self.enqueue(packet, at, to) {
+                    Some(passed) => {
+                        packet = passed;
+                        position = at.next_function();
+                        continue;
+                    }
+                    None => return,
+                },
                 Decision::Pass => (),
             }
             match self.leave_hook(packet, position.hook) {
@@ -94,10 +107,7 @@ impl Machine {
                 let next = if packet.output.is_some() { Hook::Forward } else { Hook::LocalIn };
                 Some((packet, next))
             }
-            Hook::Forward => {
-                packet.leave_input();
-                Some((packet, Hook::PostRouting))
-            }
+            Hook::Forward => Some((packet, Hook::PostRouting)),
             Hook::LocalOut => {
                 packet.hw_protocol = packet.family.ether_type();
                 Some((packet, Hook::PostRouting))

@@ -21,6 +21,15 @@ pub(crate) struct Packet {
     pub(crate) link: Link,
     pub(crate) hw_protocol: EtherType,
     pub(crate) checksums: Checksums,
+    /// Whose socket sent it, on this host.
+    pub(crate) owner: Option<Owner>,
+}
+
+/// The user and group that a socket belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// The link-layer header that a packet came in with.
@@ -40,12 +49,6 @@ pub(crate) enum Checksums {
 }
 
 impl Packet {
-    /// Forgets how it came in, as the kernel does once a forwarded packet has been routed.
-    pub(crate) fn leave_input(&mut self) {
-        self.input = None;
-        self.link = Link::default();
-    }
-
     /// Whether the packet came in, or is to leave, by `device`.
     pub(crate) fn touches(&self, device: DeviceIndex) -> bool {
         self.input == Some(device) || self.output == Some(device)

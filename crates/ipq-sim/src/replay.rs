@@ -133,13 +133,14 @@ impl Machine {
         let Some(captured) = source.next.take() else { return };
         source.status.entered += 1;
         let device = source.device;
-        let mut packet = self.new_packet(captured.family, captured.data);
+        let mut packet = self.new_packet(captured.family, &captured.data);
         packet.timestamp = Some(captured.timestamp);
         packet.link = Link { hw_type: captured.hardware_type, address: captured.hardware_address };
         // A capture taken where the packet was made shows checksums that the hardware was still to fill in, and
         // one that was cut short lacks bytes: neither is the packet's fault.
         packet.checksums = Checksums::Verified;
         self.plan_next_of(index);
+        self.note_entered(&packet, Some(device));
         self.receive_packet(packet, device);
     }
 

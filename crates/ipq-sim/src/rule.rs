@@ -1,10 +1,12 @@
 //! Which packets go where: [`Match`], [`Target`] and the tables of rules.
 
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use ipq_proto::{Family, Hook};
+use rustc_hash::FxHasher;
 
 use crate::device::{DeviceIndex, Devices};
 use crate::headers::Headers;
@@ -19,9 +21,40 @@ pub enum Target {
     /// They are discarded.
     #[doc(alias = "DROP")]
     Drop,
-    /// They are handed to a program.
+    /// They are handed to a program: by `ip_queue` where it is loaded, else by queue 0 of `nfnetlink_queue`.
     #[doc(alias = "QUEUE")]
     Queue,
+    /// The same, by a queue of `nfnetlink_queue`. Where `ip_queue` is loaded it takes these packets too.
+    #[doc(alias = "NFQUEUE")]
+    Nfqueue {
+        /// The first queue.
+        #[doc(alias = "--queue-num")]
+        first: u16,
+        /// The last one. All packets between two addresses go to the same one of several.
+        #[doc(alias = "--queue-balance")]
+        last: u16,
+        /// Whether packets pass this table where no program has the queue, instead of being dropped.
+        #[doc(alias = "--queue-bypass")]
+        bypass: bool,
+    },
+    /// They get this netfilter mark, and the next rule looks at them.
+    #[doc(alias("MARK", "--set-mark"))]
+    Mark(u32),
+}
+
+impl Target {
+    /// To one queue of `nfnetlink_queue`.
+    pub const fn nfqueue(number: u16) -> Self {
+        Self::Nfqueue { first: number, last: number, bypass: false }
+    }
+}
+
+/// Which queue a packet is to wait in, and what becomes of it where there is none.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Destination {
+    /// The number of the queue, for `nfnetlink_queue`.
+    pub(crate) number: u16,
+    pub(crate) bypass: bool,
 }
 
 /// A table of rules: one function at each hook. Packets pass the tables in this order.
@@ -85,6 +118,7 @@ pub struct Match {
     input_device: Option<String>,
     output_device: Option<String>,
     mark: Option<u32>,
+    not_mark: Option<u32>,
 }
 
 impl Match {
@@ -158,13 +192,22 @@ impl Match {
         Self { mark: Some(mark), ..self }
     }
 
-    fn matches(&self, packet: &Packet, devices: &Devices) -> bool {
+    /// Only packets with any other netfilter mark.
+    #[must_use]
+    pub fn not_mark(self, mark: u32) -> Self {
+        Self { not_mark: Some(mark), ..self }
+    }
+
+    fn matches(&self, packet: &Packet, hook: Hook, devices: &Devices) -> bool {
+        // A packet that is about to leave has no input device any more, as far as rules go.
+        let input = packet.input.filter(|_| hook != Hook::PostRouting);
         let device = |wanted: &Option<String>, index: Option<DeviceIndex>| {
             wanted.as_ref().is_none_or(|name| devices.name(index).as_bytes() == name.as_bytes())
         };
         self.family.is_none_or(|family| family == packet.family)
             && self.mark.is_none_or(|mark| mark == packet.mark)
-            && device(&self.input_device, packet.input)
+            && self.not_mark.is_none_or(|mark| mark != packet.mark)
+            && device(&self.input_device, input)
             && device(&self.output_device, packet.output)
             && (!self.looks_inside() || self.matches_headers(&Headers::of(&packet.data)))
     }
@@ -195,8 +238,12 @@ impl Match {
 }
 
 /// All rules of a kernel.
-#[derive(Debug, Default)]
-pub(crate) struct Rules(Vec<Rule>);
+#[derive(Debug)]
+pub(crate) struct Rules {
+    rules: Vec<Rule>,
+    /// Decides which of several queues gets the packets between two addresses.
+    seed: u64,
+}
 
 #[derive(Debug)]
 struct Rule {
@@ -214,33 +261,64 @@ pub(crate) enum Decision {
     /// It is discarded.
     Drop,
     /// The function at this position wants it queued.
-    Queue(Position),
+    Queue(Position, Destination),
 }
 
 impl Rules {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { rules: Vec::new(), seed }
+    }
+
     /// Adds a rule behind those that its hook and table have.
     pub(crate) fn add(&mut self, hook: Hook, table: Table, condition: Match, target: Target) {
-        self.0.push(Rule { hook, table, condition, target });
+        self.rules.push(Rule { hook, table, condition, target });
     }
 
     /// Takes `packet` through the functions of its hook, from `position` on.
     pub(crate) fn decide(
         &self,
-        packet: &Packet,
+        packet: &mut Packet,
         devices: &Devices,
         position: Position,
     ) -> Decision {
         let mut position = position;
         while let Some(&table) = Table::ALL.get(position.function) {
-            let mut rules =
-                self.0.iter().filter(|rule| rule.hook == position.hook && rule.table == table);
-            match rules.find(|rule| rule.condition.matches(packet, devices)) {
-                Some(Rule { target: Target::Drop, .. }) => return Decision::Drop,
-                Some(Rule { target: Target::Queue, .. }) => return Decision::Queue(position),
-                Some(Rule { target: Target::Accept, .. }) | None => (),
+            let rules =
+                self.rules.iter().filter(|rule| rule.hook == position.hook && rule.table == table);
+            for rule in rules {
+                if !rule.condition.matches(packet, position.hook, devices) {
+                    continue;
+                }
+                let to = match rule.target {
+                    Target::Accept => break,
+                    Target::Drop => return Decision::Drop,
+                    Target::Queue => Destination::default(),
+                    Target::Nfqueue { first, last, bypass } => {
+                        Destination { number: self.balance(packet, first, last), bypass }
+                    }
+                    Target::Mark(mark) => {
+                        packet.mark = mark;
+                        continue;
+                    }
+                };
+                return Decision::Queue(position, to);
             }
             position = position.next_function();
         }
         Decision::Pass
+    }
+
+    /// The queue among `first` to `last` that packets between these two addresses go to, in either direction.
+    fn balance(&self, packet: &Packet, first: u16, last: u16) -> u16 {
+        let queues = u64::from(last.saturating_sub(first)) + 1;
+        if queues == 1 {
+            return first;
+        }
+        let Headers { source, destination, protocol, .. } = Headers::of(&packet.data);
+        let ends = if source < destination { (source, destination) } else { (destination, source) };
+        let mut hasher = FxHasher::default();
+        (self.seed, ends, protocol).hash(&mut hasher);
+        let number = u16::try_from(hasher.finish() % queues).expect("less than a u16 of queues");
+        first + number
     }
 }

@@ -4,8 +4,10 @@ use core::fmt;
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
-use ipq_proto::DataModel;
-use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Received, Stepped, Transport};
+use ipq_proto::{DataModel, Errno};
+use ipq_sys::{
+    Clock, Deadline, DeviceInfo, Error, Operation, Protocol, Received, Stepped, Transport,
+};
 
 use crate::kernel::Kernel;
 use crate::netlink::{DEFAULT_RECEIVE_BUFFER, SocketKey};
@@ -69,6 +71,10 @@ impl Socket {
         Self::new(self.kernel.clone(), self.key, self.protocol, self.port_id, self.model)
     }
 
+    fn failed(&self, operation: Operation, errno: Errno) -> Error {
+        Error { operation, protocol: self.protocol, errno }
+    }
+
     /// The kernel behind it.
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
@@ -82,13 +88,16 @@ impl Transport for Socket {
             self.datagram.extend_from_slice(part);
         }
         let sent = self.kernel.lock().datagram_from_user(self.key, &self.datagram);
-        sent.map_err(|errno| Error { operation: Operation::Send, protocol: self.protocol, errno })
+        sent.map_err(|errno| self.failed(Operation::Send, errno))
     }
 
     fn receive(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<Received, Error> {
         let mut machine = self.kernel.lock();
         loop {
-            if let Some(received) = machine.sockets.get(self.key).receive(buffer) {
+            let received = machine.receive_message(self.key, buffer);
+            if let Some(received) =
+                received.map_err(|errno| self.failed(Operation::Receive, errno))?
+            {
                 return Ok(received);
             }
             match machine.step(deadline) {
@@ -109,6 +118,10 @@ impl Transport for Socket {
             return Ok(Stepped::Progressed);
         }
         Ok(machine.step(deadline))
+    }
+
+    fn device(&self, index: u32) -> Option<DeviceInfo> {
+        self.kernel.lock().devices.info(index)
     }
 
     fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {

@@ -89,7 +89,7 @@ fn a_forwarded_packet_loses_its_input_device_at_post_routing() {
                 format!("POST_ROUTING in '' out 'eth1' {protocol} 0 '' 1795429884.481597"),
             ]
         );
-        assert!(outcome.input_device.is_empty());
+        assert_eq!(outcome.input_device.to_string(), "eth0");
         assert_eq!(outcome.output_device.to_string(), "eth1");
         assert_eq!(outcome.timestamp, Timestamp::new(NOW.0, NOW.1));
     }

@@ -43,7 +43,7 @@ fn drops_in_mode_none_and_counts_it_nowhere() {
 #[test]
 fn drops_without_the_module() {
     for family in Family::ALL {
-        let kernel = builder().without_ip_queue(family).build();
+        let kernel = builder().without_ip_queue(family).without_nfqueue().build();
         kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
         kernel.send(family, &udp(family, b"x"));
         kernel.run();

@@ -1,0 +1,220 @@
+//! `nfnetlink_queue`: the queues of one kernel, by number.
+//!
+//! It holds what waits for a verdict and knows which program has which queue. What it decides to do with packets,
+//! the kernel does ([`network`](crate::network)). The rules are those of Linux 6.18, where the same requests were sent.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use ipq_proto::nfqueue::{MAX_PAYLOAD, QueueFlags};
+use ipq_proto::{CopyMode, Errno};
+
+use crate::netlink::SocketKey;
+use crate::packet::Packet;
+use waiting::Waiting;
+
+mod announce;
+mod receive;
+mod requests;
+mod waiting;
+
+/// The maximum length of a queue unless its program says otherwise.
+#[doc(alias = "NFQNL_QMAX_DEFAULT")]
+const DEFAULT_MAX_LENGTH: u32 = 1024;
+
+/// The options that can be set. Connection tracking is not among them: this kernel has none.
+const SUPPORTED: QueueFlags = QueueFlags::FAIL_OPEN
+    .union(QueueFlags::GSO)
+    .union(QueueFlags::UID_GID)
+    .union(QueueFlags::SECURITY_CONTEXT);
+
+/// All queues.
+#[derive(Debug, Default)]
+pub(crate) struct Nfqueues(BTreeMap<u16, Nfqueue>);
+
+/// A queue that a program has.
+#[derive(Debug)]
+pub(crate) struct Nfqueue {
+    owner: Owner,
+    mode: CopyMode,
+    /// The range that applies where the mode is packet, in bytes.
+    range: u32,
+    max_length: u32,
+    flags: QueueFlags,
+    queue_dropped: u32,
+    user_dropped: u32,
+    waiting: Waiting,
+}
+
+/// The socket that has a queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Owner {
+    pub(crate) socket: SocketKey,
+    pub(crate) port_id: u32,
+}
+
+/// Why a packet is not queued.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
+    CopyModeNone,
+    Full,
+}
+
+impl Nfqueues {
+    pub(crate) fn get(&mut self, number: u16) -> Option<&mut Nfqueue> {
+        self.0.get_mut(&number)
+    }
+
+    /// The queue `number`, for a request by `owner`; `None` if no program has it.
+    fn of(&mut self, owner: Owner, number: u16) -> Result<Option<&mut Nfqueue>, Errno> {
+        match self.0.get_mut(&number) {
+            Some(queue) if queue.owner.port_id != owner.port_id => Err(Errno::EPERM),
+            queue => Ok(queue),
+        }
+    }
+
+    /// Gives the queue `number` to `owner`.
+    fn bind(&mut self, owner: Owner, number: u16) -> Result<(), Errno> {
+        if self.of(owner, number)?.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        self.0.insert(number, Nfqueue::new(owner));
+        Ok(())
+    }
+
+    fn unbind(&mut self, number: u16) -> Option<Nfqueue> {
+        self.0.remove(&number)
+    }
+
+    /// Takes out the queues of a socket that has closed.
+    pub(crate) fn unbind_all(&mut self, port_id: u32) -> Vec<Nfqueue> {
+        self.0
+            .extract_if(.., |_, queue| queue.owner.port_id == port_id)
+            .map(|(_, queue)| queue)
+            .collect()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Nfqueue> {
+        self.0.values_mut()
+    }
+
+    /// How many packets wait in all queues.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.values().map(|queue| queue.waiting.len()).sum()
+    }
+
+    /// What `/proc/net/netfilter/nfnetlink_queue` says, a queue a line.
+    pub(crate) fn status(&self) -> Vec<NfqueueStatus> {
+        self.0.iter().map(|(&number, queue)| queue.status(number)).collect()
+    }
+}
+
+impl Nfqueue {
+    fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            mode: CopyMode::None,
+            range: MAX_PAYLOAD,
+            max_length: DEFAULT_MAX_LENGTH,
+            flags: QueueFlags::default(),
+            queue_dropped: 0,
+            user_dropped: 0,
+            waiting: Waiting::new(),
+        }
+    }
+
+    /// Whether a packet may be queued now. A full queue is counted, unless it lets packets pass.
+    pub(crate) fn admit(&mut self) -> Result<CopyMode, Refusal> {
+        if self.mode == CopyMode::None {
+            return Err(Refusal::CopyModeNone);
+        }
+        if self.waiting.len() >= u64::from(self.max_length) {
+            if !self.fails_open() {
+                self.queue_dropped = self.queue_dropped.wrapping_add(1);
+            }
+            return Err(Refusal::Full);
+        }
+        Ok(self.mode)
+    }
+
+    /// Whether packets pass that the queue cannot take.
+    pub(crate) fn fails_open(&self) -> bool {
+        self.flags.contains(QueueFlags::FAIL_OPEN)
+    }
+
+    /// Sets the copy mode. A number that stands for none changes nothing, as in the real kernel.
+    fn set_mode(&mut self, mode: u8, range: u32) {
+        let range = match range {
+            0 => MAX_PAYLOAD,
+            range => range.min(MAX_PAYLOAD),
+        };
+        (self.mode, self.range) = match mode {
+            0 => (CopyMode::None, 0),
+            1 => (CopyMode::Metadata, 0),
+            2 => (CopyMode::Packet { range }, range),
+            _ => return,
+        };
+    }
+
+    fn set_flags(&mut self, flags: QueueFlags, mask: QueueFlags) {
+        self.flags = QueueFlags(self.flags.0 & !mask.0 | flags.0 & mask.0);
+    }
+
+    /// Takes out the packets that `condition` holds for, in the order they came.
+    pub(crate) fn flush(&mut self, condition: impl Fn(&Packet) -> bool) -> Vec<Packet> {
+        self.waiting.flush(condition)
+    }
+
+    /// Counts on from `id`, as if so many packets had been queued.
+    pub(crate) fn set_last_id(&mut self, id: u32) {
+        self.waiting.set_last_id(id);
+    }
+
+    fn status(&self, number: u16) -> NfqueueStatus {
+        NfqueueStatus {
+            queue: number,
+            port_id: self.owner.port_id,
+            queue_length: self.waiting.len(),
+            copy_mode: self.mode.value(),
+            copy_range: self.range,
+            queue_dropped: self.queue_dropped,
+            user_dropped: self.user_dropped,
+            last_id: self.waiting.last_id(),
+        }
+    }
+}
+
+/// The state of one queue. It prints as its line of `/proc/net/netfilter/nfnetlink_queue` reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[doc(alias = "/proc/net/netfilter/nfnetlink_queue")]
+pub struct NfqueueStatus {
+    /// Its number.
+    pub queue: u16,
+    /// The port id of the program that has it.
+    pub port_id: u32,
+    /// Packets that wait for a verdict.
+    pub queue_length: u64,
+    /// How much of each packet the program gets: 0 nothing, 1 its metadata, 2 the packet too.
+    pub copy_mode: u8,
+    /// How many bytes of each packet it gets at most.
+    pub copy_range: u32,
+    /// Packets dropped because the queue was full.
+    pub queue_dropped: u32,
+    /// Packets dropped because the program's receive buffer was full.
+    pub user_dropped: u32,
+    /// The id of the packet that was queued last.
+    pub last_id: u32,
+}
+
+impl fmt::Display for NfqueueStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { queue, port_id, queue_length, copy_mode, copy_range, .. } = self;
+        let Self { queue_dropped, user_dropped, last_id, .. } = self;
+        write!(
+            f,
+            "{queue:5} {port_id:6} {queue_length:5} {copy_mode:1} {copy_range:5} {queue_dropped:5} \
+             {user_dropped:5} {last_id:8} {:2}",
+            1
+        )
+    }
+}

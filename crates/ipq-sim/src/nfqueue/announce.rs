@@ -1,0 +1,141 @@
+//! Packets to the program that has a queue.
+
+use ipq_proto::abi::AbiVisitor;
+use ipq_proto::nfqueue::{self as wire, QueueFlags, SkbInfo};
+use ipq_proto::{Abi, CopyMode, DataModel, Family};
+
+use super::{Nfqueue, Refusal};
+use crate::fate::Reason;
+use crate::machine::Machine;
+use crate::packet::{Checksums, Packet, Position};
+use crate::queueing::NotQueued;
+use crate::rule::Destination;
+use crate::trace::{QueueId, TraceEvent};
+
+/// Room for everything in a message but its payload, and for what a packet brings along, in bytes.
+const HEAD_LEN: usize = 512;
+
+impl Machine {
+    /// Lets a packet wait in a queue of `nfnetlink_queue`.
+    pub(crate) fn enter_nfqueue(
+        &mut self,
+        packet: Packet,
+        position: Position,
+        to: Destination,
+    ) -> Result<(), NotQueued> {
+        let passes = to.bypass;
+        let Some(queues) = self.nfqueues.as_mut() else {
+            return Err(NotQueued { packet, reason: Reason::NoQueue, passes });
+        };
+        let Some(queue) = queues.get(to.number) else {
+            return Err(NotQueued { packet, reason: Reason::NoPeer, passes });
+        };
+        let passes = queue.fails_open();
+        let mode = match queue.admit() {
+            Ok(mode) => mode,
+            Err(Refusal::CopyModeNone) => {
+                return Err(NotQueued::dropped(packet, Reason::CopyModeNone));
+            }
+            Err(Refusal::Full) => {
+                return Err(NotQueued { packet, reason: Reason::QueueFull, passes });
+            }
+        };
+        let id = queue.waiting.take_id();
+        let message = describe(&packet, position, (to.number, id), (mode, queue.flags));
+        let mut buffer = self.buffers.take();
+        encode(self.model, &message, &mut buffer);
+        let owner = queue.owner;
+        if !self.sockets.is_open(owner.socket, owner.port_id) {
+            self.violated("a queue belongs to a closed socket");
+        }
+        let is_sent = self.send_to(owner.socket, buffer);
+        let Some(queue) = self.nfqueues.as_mut().and_then(|queues| queues.get(to.number)) else {
+            return Err(NotQueued::dropped(packet, Reason::NoQueue));
+        };
+        if !is_sent {
+            queue.count_lost_message();
+            return Err(NotQueued { packet, reason: Reason::ReceiveBufferFull, passes });
+        }
+        let number = packet.number;
+        if !queue.waiting.insert(id, packet, position) {
+            self.violated("an id is given out twice");
+        }
+        self.totals.queued += 1;
+        let queue = QueueId::Nfqueue(to.number);
+        self.note(TraceEvent::Queued { packet: number, queue, id: id.into(), hook: position.hook });
+        Ok(())
+    }
+}
+
+impl Nfqueue {
+    /// Counts a message that its reader's buffer had no room for.
+    fn count_lost_message(&mut self) {
+        self.user_dropped = self.user_dropped.wrapping_add(1);
+    }
+}
+
+/// What the program is told of a packet.
+fn describe(
+    packet: &Packet,
+    position: Position,
+    (queue, id): (u16, u32),
+    (mode, flags): (CopyMode, QueueFlags),
+) -> wire::Packet<'_> {
+    let (payload, packet_len) = match mode {
+        CopyMode::Packet { range } => {
+            let payload = packet.data.get(..range as usize).unwrap_or(&packet.data);
+            let is_cut = payload.len() < packet.data.len();
+            (Some(payload), is_cut.then(|| u32::try_from(packet.data.len()).unwrap_or(u32::MAX)))
+        }
+        CopyMode::None | CopyMode::Metadata => (None, None),
+    };
+    let owner = packet.owner.filter(|_| flags.contains(QueueFlags::UID_GID));
+    // Of what comes from outside nobody has looked at the checksums yet.
+    let is_unverified = packet.input.is_some() && packet.checksums == Checksums::Unverified;
+    wire::Packet {
+        family: address_family(packet.family),
+        queue,
+        id,
+        hw_protocol: packet.family.ether_type(),
+        hook: position.hook,
+        mark: Some(packet.mark).filter(|&mark| mark != 0),
+        timestamp: packet.timestamp.filter(|_| packet.input.is_some()).and_then(|time| {
+            let seconds = u64::try_from(time.seconds()).ok()?;
+            let microseconds = u64::from(time.nanoseconds() / 1000);
+            Some(wire::Timestamp { seconds, microseconds })
+        }),
+        input_device: packet.input,
+        output_device: packet.output,
+        hw_address: Some(packet.link.address).filter(|address| !address.is_empty()),
+        packet_len,
+        skb_info: is_unverified.then_some(SkbInfo::CHECKSUM_NOT_VERIFIED),
+        uid: owner.map(|owner| owner.uid),
+        gid: owner.map(|owner| owner.gid),
+        payload,
+        ..wire::Packet::default()
+    }
+}
+
+/// `NFPROTO_IPV4` or `NFPROTO_IPV6`.
+const fn address_family(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => 2,
+        Family::Ipv6 => 10,
+    }
+}
+
+/// Writes the message into `buffer`, which is empty.
+fn encode(model: DataModel, packet: &wire::Packet<'_>, buffer: &mut Vec<u8>) {
+    struct Encode<'p, 'b>(&'p wire::Packet<'p>, &'b mut Vec<u8>);
+    impl AbiVisitor for Encode<'_, '_> {
+        type Output = ();
+
+        fn visit<A: Abi>(self) {
+            let Self(packet, buffer) = self;
+            buffer.resize(HEAD_LEN + packet.payload.map_or(0, <[u8]>::len), 0);
+            let len = packet.encode::<A::Order>(buffer).expect("there is room for every attribute");
+            buffer.truncate(len);
+        }
+    }
+    model.with(Encode(packet, buffer));
+}

@@ -1,0 +1,144 @@
+//! What a packet costs in the simulated kernel: the whole path of one, with a session at its other end, and how that
+//! depends on how many wait.
+
+use core::hint::black_box;
+use core::time::Duration;
+use std::time::Instant;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ipq::{Batch, CopyMode, Event, Families, Options, PacketId, Queue, Verdict};
+use ipq_proto::{Family, Hook};
+use ipq_sim::{Kernel, Match, SocketOptions, Target};
+use ipq_sys::Protocol;
+
+/// Packets that are under way together in the benchmark of the path.
+const BURST: usize = 64;
+
+/// How many wait in the benchmark of the depth.
+const DEPTHS: [usize; 3] = [1, 1_000, 100_000];
+
+/// The front ends.
+#[derive(Clone, Copy, Debug)]
+enum Front {
+    IpQueue,
+    Nfqueue,
+}
+
+/// A kernel that only counts what ends, and a session with a queue as long as need be.
+fn open(front: Front) -> (Kernel, Queue) {
+    let kernel = Kernel::builder().count_only().build();
+    kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
+    let options = SocketOptions { receive_buffer: usize::MAX / 2, ..SocketOptions::default() };
+    let mut queue = match front {
+        Front::IpQueue => {
+            let socket = kernel.open_socket(Family::Ipv4, options).expect("the module is there");
+            kernel.set_queue_max_length(Family::Ipv4, u32::MAX);
+            Queue::with(socket)
+        }
+        Front::Nfqueue => {
+            let socket = kernel.open_socket_for(Protocol::Netfilter, options);
+            let options = Options { max_length: Some(u32::MAX), ..Options::from(Families::Both) };
+            Queue::with_nfqueue(socket.expect("the module is there"), 0..=0, options)
+        }
+    }
+    .expect("nobody else has the queue");
+    queue.set_mode(CopyMode::Packet { range: 2048 }).expect("a mode of every kernel");
+    (kernel, queue)
+}
+
+/// A UDP datagram over the loopback, of 64 bytes with its headers.
+fn packet() -> Vec<u8> {
+    let builder = etherparse::PacketBuilder::ipv4([127, 0, 0, 1], [127, 0, 0, 1], 64).udp(4000, 9);
+    let mut packet = Vec::new();
+    builder.write(&mut packet, &[b'x'; 64 - 28]).expect("a vector takes everything");
+    packet
+}
+
+/// A program that accepts what comes, in batches.
+struct Program {
+    queue: Queue,
+    batch: Batch,
+    decisions: Vec<(PacketId, Verdict)>,
+}
+
+impl Program {
+    fn new(queue: Queue) -> Self {
+        let batch = Batch::new(BURST, queue.buffer_len());
+        Self { queue, batch, decisions: Vec::new() }
+    }
+
+    /// Reads `count` packets.
+    fn read(&mut self, count: usize) {
+        while self.decisions.len() < count {
+            let Self { queue, batch, decisions } = self;
+            let read = queue.read_batch(batch, Some(Duration::ZERO), |event| match event {
+                Ok(Event::Packet(packet)) => decisions.push((packet.id(), Verdict::Accept)),
+                other => panic!("no packet but {other:?}"),
+            });
+            assert_ne!(read.expect("the kernel is there"), 0, "packets are missing");
+        }
+    }
+
+    fn decide(&mut self) {
+        self.queue.verdicts(&self.decisions).expect("the kernel is there");
+        self.decisions.clear();
+    }
+}
+
+/// Enter, queue, message, read, verdict, lo, deliver.
+fn path(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("whole path of a 64-byte packet");
+    group.throughput(Throughput::Elements(BURST as u64));
+    for front in [Front::IpQueue, Front::Nfqueue] {
+        let (kernel, queue) = open(front);
+        let (mut program, packet) = (Program::new(queue), packet());
+        group.bench_function(format!("{front:?}"), |bencher| {
+            bencher.iter(|| {
+                for _ in 0..BURST {
+                    kernel.send(Family::Ipv4, black_box(&packet));
+                }
+                program.read(BURST);
+                program.decide();
+            });
+        });
+        let totals = kernel.totals();
+        assert_eq!(totals.entered, totals.delivered);
+    }
+    group.finish();
+}
+
+/// The same with many packets waiting: all are queued and read, then all are decided over.
+fn depth(criterion: &mut Criterion) {
+    for is_reversed in [false, true] {
+        let order = if is_reversed { "reverse order" } else { "arrival order" };
+        let mut group = criterion.benchmark_group(format!("packets waiting, verdicts in {order}"));
+        group.sample_size(10);
+        for (front, depth) in
+            [Front::IpQueue, Front::Nfqueue].into_iter().flat_map(|front| DEPTHS.map(|n| (front, n)))
+        {
+            let (kernel, queue) = open(front);
+            let (mut program, packet) = (Program::new(queue), packet());
+            // As many packets for each depth, so that each round takes as long.
+            let rounds = DEPTHS[2] / depth;
+            group.throughput(Throughput::Elements((rounds * depth) as u64));
+            group.bench_function(BenchmarkId::new(format!("{front:?}"), depth), |bencher| {
+                bencher.iter_custom(|iterations| {
+                    let start = Instant::now();
+                    for _ in 0..iterations * rounds as u64 {
+                        (0..depth).for_each(|_| kernel.send(Family::Ipv4, black_box(&packet)));
+                        program.read(depth);
+                        if is_reversed {
+                            program.decisions.reverse();
+                        }
+                        program.decide();
+                    }
+                    start.elapsed()
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, path, depth);
+criterion_main!(benches);

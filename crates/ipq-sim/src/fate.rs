@@ -41,6 +41,9 @@ pub enum Reason {
     DeviceDown,
     /// The module was unloaded while the packet was queued.
     ModuleUnloaded,
+    /// It was to be forwarded and had no hop left.
+    #[doc(alias("TTL", "hop limit"))]
+    HopLimit,
     /// Its receiver found no IP header of its family, or one that makes no sense.
     Malformed,
     /// Its receiver found fewer bytes than the header says.
@@ -74,6 +77,7 @@ impl fmt::Display for Reason {
             Self::PeerClosed => "the program went away",
             Self::DeviceDown => "a device went down",
             Self::ModuleUnloaded => "the module was unloaded",
+            Self::HopLimit => "no hop left",
             Self::Malformed => "no sensible IP header",
             Self::Short => "shorter than its header says",
             Self::IpChecksum => "wrong IP checksum",

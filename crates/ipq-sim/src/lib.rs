@@ -19,6 +19,7 @@ mod device;
 mod family_text;
 mod fate;
 mod headers;
+mod hops;
 mod invariant;
 mod ip_queue;
 mod kernel;

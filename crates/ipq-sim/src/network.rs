@@ -13,6 +13,7 @@ use ipq_proto::{Family, HardwareAddress, Hook};
 use crate::device::{DeviceIndex, LOOPBACK};
 use crate::fate::{Fate, Reason};
 use crate::headers::Headers;
+use crate::hops::spend_hop;
 use crate::machine::Machine;
 use crate::packet::{Checksums, Link, Packet, Position};
 use crate::receiver::{check_ip, check_transport};
@@ -104,8 +105,14 @@ impl Machine {
             Hook::PreRouting => {
                 let destination = Headers::of(&packet.data).destination;
                 packet.output = destination.and_then(|to| self.routes.device(to));
-                let next = if packet.output.is_some() { Hook::Forward } else { Hook::LocalIn };
-                Some((packet, next))
+                if packet.output.is_none() {
+                    return Some((packet, Hook::LocalIn));
+                }
+                if let Err(reason) = spend_hop(packet.family, &mut packet.data) {
+                    self.finish(packet, Fate::Dropped(reason));
+                    return None;
+                }
+                Some((packet, Hook::Forward))
             }
             Hook::Forward => Some((packet, Hook::PostRouting)),
             Hook::LocalOut => {

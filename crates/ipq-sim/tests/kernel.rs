@@ -11,6 +11,8 @@ mod bodies;
 mod departures;
 #[path = "kernel/hooks.rs"]
 mod hooks;
+#[path = "kernel/hops.rs"]
+mod hops;
 #[path = "kernel/queueing.rs"]
 mod queueing;
 #[path = "kernel/random.rs"]

@@ -12,6 +12,7 @@ on_every_kernel! {
     ping_of_another_host_is_answered,
     forwarded_packets_name_both_devices,
     a_forwarded_packet_passes_three_hooks,
+    a_forwarded_packet_has_one_hop_less_from_forward_on,
     packets_come_with_their_link_layer,
     a_large_datagram_goes_out_in_fragments,
     fragments_are_queued_one_by_one,
@@ -93,6 +94,31 @@ fn a_forwarded_packet_passes_three_hooks(network: &mut dyn Network) -> Outcome {
             assert_eq!((id.queue(), found), (QueueName::Nfqueue(number), hook));
             queue.verdict(id, Verdict::Accept).unwrap();
         }
+        assert_receives(network, to, &["onwards"]);
+    }
+    Ok(())
+}
+
+fn a_forwarded_packet_has_one_hop_less_from_forward_on(network: &mut dyn Network) -> Outcome {
+    for family in Family::ALL {
+        let [(_, from), (_, to)] = two_hosts(network, family)?;
+        let address = network.address_of(to);
+        let hooks = [Hook::PreRouting, Hook::Forward, Hook::PostRouting];
+        for hook in hooks {
+            network.rule(Rule { hook, table: Table::Mangle, ..Rule::queue_to(address, 0) })?;
+        }
+        let mut queue = network.queue(0);
+        network.send(from, address, b"onwards");
+        let hops = hooks.map(|_| {
+            let (id, hops) = next(&mut queue, |packet| {
+                let at = if family == Family::Ipv4 { 8 } else { 7 };
+                (packet.id(), packet.payload()[at])
+            });
+            queue.verdict(id, Verdict::Accept).unwrap();
+            hops
+        });
+        assert_eq!(hops, [hops[0], hops[0] - 1, hops[0] - 1]);
+        // With a checksum of its header that is still right.
         assert_receives(network, to, &["onwards"]);
     }
     Ok(())

@@ -9,6 +9,8 @@ mod common;
 mod bodies;
 #[path = "kernel/departures.rs"]
 mod departures;
+#[path = "kernel/handlers.rs"]
+mod handlers;
 #[path = "kernel/hooks.rs"]
 mod hooks;
 #[path = "kernel/hops.rs"]

@@ -14,7 +14,7 @@ use crate::netlink::SocketKey;
 use crate::queueing::action;
 use crate::reply::{self, Answer};
 
-/// An acknowledgement does not repeat the body of the request, and says so.
+/// An acknowledgement does not repeat the body of the request, and says so: on kernels since 4.3.
 #[doc(alias = "NLM_F_CAPPED")]
 const CAPPED: Flags = Flags(0x100);
 
@@ -50,7 +50,8 @@ impl Machine {
     fn answer(&mut self, key: SocketKey, request: &Message<'_>, error: Option<Errno>) {
         let port_id = self.sockets.get(key).port_id;
         let mut reply = self.buffers.take();
-        let answer = Answer { request, port_id, error, acknowledged: CAPPED };
+        let acknowledged = if self.ip_queues.is_known() { Flags::NONE } else { CAPPED };
+        let answer = Answer { request, port_id, error, acknowledged };
         reply::write(self.model, answer, &mut reply);
         self.send_to(key, reply);
     }
@@ -123,11 +124,14 @@ impl Machine {
             _ => return Ok(()),
         };
         let is_bound = command == Command::PF_BIND;
-        if is_bound && self.ip_queue(family).is_some() {
-            return Err(Errno::EBUSY);
+        match self.ip_queue(family) {
+            Some(_) if is_bound => Err(Errno::EBUSY),
+            Some(_) => Err(Errno::EINVAL),
+            None => {
+                self.ip_queues.let_load(family, !is_bound);
+                Ok(())
+            }
         }
-        self.ip_queues.let_load(family, !is_bound);
-        Ok(())
     }
 
     fn carry_out_verdict(

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::tool::cargo;
+
 /// Project tasks of ipq.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", disable_help_subcommand = true)]
@@ -33,6 +35,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Replay the recordings of a real kernel against the simulated one, and print where they differ.
+    Conformance,
     /// Run the fuzz targets, one after the other (needs cargo-fuzz and a nightly compiler).
     Fuzz(fuzz::Args),
     /// Measure ipq and its peers on the kernel's queue, in a network namespace made for it.
@@ -44,6 +48,9 @@ fn main() -> ExitCode {
         Task::Ci => return ci::run(),
         Task::Tidy => tidy::run(),
         Task::Golden { check } => golden::run(check),
+        Task::Conformance => {
+            tool::run(cargo("run --quiet --package ipq-tests --bin ipq-conformance"))
+        }
         Task::Fuzz(args) => fuzz::run(&args),
         Task::BenchKernel(args) => bench_kernel::run(&args),
     };

@@ -39,11 +39,6 @@ impl IpQueues {
         self.modules.iter().filter_map(|module| module.loaded.as_ref())
     }
 
-    /// Whether this is a kernel that has such modules, loaded or not: one before Linux 3.5.
-    pub(crate) fn is_known(&self) -> bool {
-        self.modules.iter().any(|module| module.on_demand || module.loaded.is_some())
-    }
-
     /// Loads the module of `family`, if it is not loaded.
     pub(crate) fn load(&mut self, family: Family) {
         // Each family has ids of its own place, so that mixing them up shows. The upper bits of the product depend

@@ -50,7 +50,9 @@ impl Machine {
     fn answer(&mut self, key: SocketKey, request: &Message<'_>, error: Option<Errno>) {
         let port_id = self.sockets.get(key).port_id;
         let mut reply = self.buffers.take();
-        let acknowledged = if self.ip_queues.is_known() { Flags::NONE } else { CAPPED };
+        // Where ip_queue is at work, this is an old kernel.
+        let is_old = self.ip_queues.iter().next().is_some();
+        let acknowledged = if is_old { Flags::NONE } else { CAPPED };
         let answer = Answer { request, port_id, error, acknowledged };
         reply::write(self.model, answer, &mut reply);
         self.send_to(key, reply);

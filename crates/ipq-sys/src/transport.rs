@@ -68,6 +68,12 @@ pub trait Transport: fmt::Debug + Send {
         Ok(Stepped::Ended)
     }
 
+    /// When this transport next hands out something that it keeps back itself, so that a wait for its descriptor has to
+    /// end by then. `None` if it keeps back nothing, as a socket never does.
+    fn due(&self) -> Option<Clock> {
+        None
+    }
+
     /// What the kernel calls its device number `index`; `None` if it has none, or does not say.
     #[doc(alias = "if_indextoname")]
     fn device(&self, index: u32) -> Option<DeviceInfo> {
@@ -184,6 +190,16 @@ impl Deadline {
     /// kernel may yet have to do.
     pub fn after(now: Clock, timeout: Option<Duration>) -> Self {
         timeout.and_then(|timeout| now.checked_add(timeout)).map_or(Self::Never, Self::At)
+    }
+
+    /// The same, or `time` if that is earlier.
+    #[must_use]
+    pub fn at_latest(self, time: Option<Clock>) -> Self {
+        match (self, time) {
+            (Self::Never, Some(time)) => Self::At(time),
+            (Self::At(end), Some(time)) => Self::At(end.min(time)),
+            (deadline, _) => deadline,
+        }
     }
 }
 

@@ -41,36 +41,60 @@ pub enum Waited {
 ///
 /// If there are more than [`MAX_TRANSPORTS`].
 pub fn wait_any<'a>(
-    transports: impl Iterator<Item = &'a mut (dyn Transport + 'static)>,
+    mut transports: impl Iterator<Item = &'a mut (dyn Transport + 'static)>,
     interrupt: Option<BorrowedFd<'a>>,
     deadline: Deadline,
 ) -> Result<Waited, Error> {
-    let mut first = None;
-    let mut polled = Polled::default();
-    if let Some(descriptor) = interrupt {
-        polled.add(descriptor);
-    }
-    for transport in transports {
-        if transport.descriptor().is_none() {
-            return Ok(match transport.step(deadline)? {
-                Stepped::Progressed => Waited::Ready,
-                Stepped::TimedOut => Waited::TimedOut,
-                Stepped::Ended => Waited::Ended,
-            });
+    let mut waiting: [_; MAX_TRANSPORTS] = core::array::from_fn(|_| transports.next());
+    assert!(transports.next().is_none(), "too many transports to wait for");
+    let due = waiting.iter().flatten().filter_map(|transport| transport.due()).min();
+    let limit = deadline.at_latest(due);
+    let waited = match step_each(&mut waiting, limit)? {
+        Some(waited) => waited,
+        None => poll_each(&waiting, interrupt, limit)?,
+    };
+    // What a transport kept back may be received now.
+    Ok(if waited == Waited::TimedOut && limit != deadline { Waited::Ready } else { waited })
+}
+
+/// The transports that [`wait_any`] waits for.
+type Waiting<'a> = [Option<&'a mut (dyn Transport + 'static)>; MAX_TRANSPORTS];
+
+/// Lets the kernel behind transports without descriptor do one thing; `None` if there is no such transport. They are
+/// of one kernel, but each may keep something back, so all are asked before nothing can come.
+fn step_each(transports: &mut Waiting<'_>, deadline: Deadline) -> Result<Option<Waited>, Error> {
+    let mut ended = None;
+    let each = transports.iter_mut().flatten();
+    for transport in each.filter(|transport| transport.descriptor().is_none()) {
+        match transport.step(deadline)? {
+            Stepped::Progressed => return Ok(Some(Waited::Ready)),
+            Stepped::TimedOut => return Ok(Some(Waited::TimedOut)),
+            Stepped::Ended => ended = Some(Waited::Ended),
         }
-        let transport: &'a dyn Transport = transport;
-        first.get_or_insert_with(|| (transport.now(), transport.protocol()));
-        transport.descriptor().into_iter().for_each(|descriptor| polled.add(descriptor));
     }
-    let Some((now, protocol)) = first else { return Ok(Waited::Ended) };
-    match polled.wait(now, deadline) {
+    Ok(ended)
+}
+
+/// Waits for the descriptors of transports.
+fn poll_each(
+    transports: &Waiting<'_>,
+    interrupt: Option<BorrowedFd<'_>>,
+    deadline: Deadline,
+) -> Result<Waited, Error> {
+    let Some(first) = transports.iter().flatten().next() else { return Ok(Waited::Ended) };
+    let mut polled = Polled::default();
+    let descriptors = transports.iter().flatten().filter_map(|transport| transport.descriptor());
+    interrupt.into_iter().chain(descriptors).for_each(|descriptor| polled.add(descriptor));
+    match polled.wait(first.now(), deadline) {
         Ok(Waited::Ready) if interrupt.is_some() && polled.is_readable(0) => {
             Ok(Waited::Interrupted)
         }
         Ok(waited) => Ok(waited),
-        Err(errno) => {
-            Err(Error { operation: Operation::Wait, protocol, errno: Errno(errno as i32) })
-        }
+        Err(errno) => Err(Error {
+            operation: Operation::Wait,
+            protocol: first.protocol(),
+            errno: Errno(errno as i32),
+        }),
     }
 }
 

@@ -113,7 +113,8 @@ impl PlannedFault {
         Self { rate: Some(probability), ..self }.checked()
     }
 
-    /// Strikes only the message with this number, from 1, of those that the fault can happen to.
+    /// Strikes only the message with this number, from 1, of those that the fault can happen to. One that another fault
+    /// has lost counts, and is not struck.
     ///
     /// # Panics
     ///

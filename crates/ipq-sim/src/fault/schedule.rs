@@ -127,16 +127,17 @@ impl Schedule {
             if entry.is_over
                 || entry.planned.direction != message.direction
                 || !message.can_meet(fault, &treatment, language)
-                || !entry.strikes(message.now)
             {
                 continue;
             }
+            // Asked of a lost message as well, so that what one fault does moves no other to another message.
+            if !entry.strikes(message.now) || treatment.end != End::GoesOn {
+                continue;
+            }
+            entry.done += 1;
             let Struck { now: time, direction, number, .. } = *message;
             log.push(Record { time, direction, number, fault });
             message.meet(fault, &mut treatment, language, &mut entry.how);
-            if treatment.end != End::GoesOn {
-                break;
-            }
         }
         treatment
     }
@@ -149,14 +150,12 @@ impl Entry {
         let PlannedFault { rate, nth, every, from, until, at_most, .. } = self.planned;
         // Drawn whatever the other conditions say, so that changing them moves no draw to another message.
         let is_drawn = rate.is_none_or(|rate| self.when.unit() < rate);
-        let strikes = is_drawn
+        is_drawn
             && nth.is_none_or(|number| self.met == number)
             && every.is_none_or(|messages| self.met.is_multiple_of(messages))
             && from.is_none_or(|from| from <= now)
             && until.is_none_or(|until| now < until)
-            && at_most.is_none_or(|times| self.done < times);
-        self.done += u64::from(strikes);
-        strikes
+            && at_most.is_none_or(|times| self.done < times)
     }
 }
 

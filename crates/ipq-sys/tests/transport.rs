@@ -24,6 +24,7 @@ struct Scripted {
     steps: VecDeque<Result<Stepped, Error>>,
     deadlines: Vec<Deadline>,
     sent: Vec<Vec<u8>>,
+    due: Option<Clock>,
 }
 
 impl Transport for Scripted {
@@ -47,6 +48,10 @@ impl Transport for Scripted {
     fn step(&mut self, deadline: Deadline) -> Result<Stepped, Error> {
         self.deadlines.push(deadline);
         self.steps.pop_front().expect("no further step is expected")
+    }
+
+    fn due(&self) -> Option<Clock> {
+        self.due
     }
 
     fn protocol(&self) -> Protocol {
@@ -143,7 +148,6 @@ fn waits_by_a_step_where_there_is_no_descriptor() {
     for (step, waited) in [
         (Ok(Stepped::Progressed), Ok(Waited::Ready)),
         (Ok(Stepped::TimedOut), Ok(Waited::TimedOut)),
-        (Ok(Stepped::Ended), Ok(Waited::Ended)),
         (Err(GONE), Err(GONE)),
     ] {
         for deadline in [Deadline::Never, Deadline::Immediate, Deadline::At(Clock::MAX)] {
@@ -155,6 +159,39 @@ fn waits_by_a_step_where_there_is_no_descriptor() {
             assert_eq!(transports[0].deadlines, [deadline]);
             assert!(transports[0].steps.is_empty() && transports[1].deadlines.is_empty());
         }
+    }
+}
+
+#[test]
+fn asks_each_transport_before_nothing_can_come() {
+    for (second, waited) in [(Stepped::Progressed, Waited::Ready), (Stepped::Ended, Waited::Ended)]
+    {
+        let mut transports = [Stepped::Ended, second]
+            .map(|step| Scripted { steps: [Ok(step)].into(), ..Scripted::default() });
+        let each = transports.iter_mut().map(|transport| transport as &mut dyn Transport);
+        assert_eq!(wait_any(each, None, Deadline::Never), Ok(waited));
+        assert!(transports.iter().all(|transport| transport.deadlines == [Deadline::Never]));
+    }
+}
+
+#[test]
+fn waits_no_longer_than_until_something_kept_back_is_due() {
+    let at = |seconds| Deadline::At(Clock::from_secs(seconds));
+    for (deadline, limit, waited) in [
+        (Deadline::Never, at(105), Waited::Ready),
+        (at(110), at(105), Waited::Ready),
+        (at(105), at(105), Waited::TimedOut),
+        (at(104), at(104), Waited::TimedOut),
+        (Deadline::Immediate, Deadline::Immediate, Waited::TimedOut),
+    ] {
+        let mut transports = [Some(105), None, Some(107)].map(|due| Scripted {
+            steps: [Ok(Stepped::TimedOut)].into(),
+            due: due.map(Clock::from_secs),
+            ..Scripted::default()
+        });
+        let each = transports.iter_mut().map(|transport| transport as &mut dyn Transport).rev();
+        assert_eq!(wait_any(each, None, deadline), Ok(waited));
+        assert_eq!(transports[2].deadlines, [limit]);
     }
 }
 

@@ -20,6 +20,12 @@ use crate::{Error, Event, PacketId, QueueName, ip_queue, nfqueue};
 /// against something that is no kernel.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long to wait before a request is sent again, the first time; then twice as long each time.
+const FIRST_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often a request is sent at most. Only where the receive buffer is full again and again is it more than a few.
+const MOST_ATTEMPTS: usize = 64;
+
 /// The longest packet that any Linux makes, in bytes: eight times what an IP header can say (BIG TCP).
 const LONGEST_PACKET: u32 = 8 * 0xffff;
 
@@ -40,6 +46,8 @@ pub(crate) struct Lane {
     outbox: Vec<u8>,
     /// Whether it is known what waits for a verdict, so that batch verdicts are safe.
     may_batch: bool,
+    /// Messages that may have announced packets whose ids are missing therefore.
+    unread: u32,
 }
 
 /// Which protocol a lane speaks.
@@ -77,6 +85,7 @@ impl Lane {
             backlog,
             outbox,
             may_batch: true,
+            unread: 0,
         }
     }
 
@@ -161,7 +170,7 @@ impl Lane {
     /// Sends the request in the outbox and waits for its answer.
     ///
     /// A full receive buffer has no room for the answer. So once that is reported and the buffer is empty, the request
-    /// is sent again.
+    /// is sent again. It is not reported where overruns are ignored, so the same is done when nothing came for a while.
     fn transact(
         &mut self,
         header: Header,
@@ -169,15 +178,22 @@ impl Lane {
         scratch: &mut [u8],
     ) -> Result<Result<(), Errno>, Error> {
         let end = self.transport.now().saturating_add(ANSWER_TIMEOUT);
-        loop {
+        let mut patience = FIRST_PATIENCE;
+        for _ in 0..MOST_ATTEMPTS {
             self.transport.send(&[IoSlice::new(&self.outbox)])?;
-            if let Some(answer) = self.await_answer(header, end, scratch)? {
+            let until = self.transport.now().saturating_add(patience).min(end);
+            if let Some(answer) = self.await_answer(header, until, scratch)? {
                 return Ok(answer);
             }
-            if self.transport.now() >= end {
-                return Err(Error::NoAnswer { queue });
+            let now = self.transport.now();
+            if now >= end {
+                break;
+            }
+            if now >= until {
+                patience = patience.saturating_mul(2);
             }
         }
+        Err(Error::NoAnswer { queue })
     }
 
     /// Waits until `end` for the answer to a request; `None` if it did not come, or may have been lost. What else comes
@@ -263,14 +279,22 @@ impl Lane {
             (&mut self.front, id.queue(), number_of(id))
             && let Some(outstanding) = nfqueue.outstanding(queue)
         {
-            return outstanding.announce(number);
+            let missing = outstanding.announce(number);
+            // Those came, but their ids could not be read.
+            let unread = missing.min(self.unread);
+            self.unread -= unread;
+            return missing - unread;
         }
         0
     }
 
-    /// A packet may wait that is not known: from now on, no verdict may cover more than the packet it names.
-    pub(crate) fn lose_track(&mut self) {
+    /// A packet may wait that is not known, since its id could not be read from this message: from now on, no verdict
+    /// may cover more than the packet it names.
+    pub(crate) fn lose_track(&mut self, message: &[u8]) {
         self.may_batch = false;
+        let is_other = nfqueue::message_type(self.transport.data_model(), message)
+            .is_some_and(|message_type| message_type != nfq::PACKET);
+        self.unread = self.unread.saturating_add(u32::from(!is_other));
     }
 }
 

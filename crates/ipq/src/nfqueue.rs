@@ -5,7 +5,7 @@ use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
 use ipq_proto::abi::AbiVisitor;
-use ipq_proto::netlink::{self, Framed, Header, Reply, padding};
+use ipq_proto::netlink::{self, Framed, Header, MessageType, Reply, padding};
 use ipq_proto::nfqueue::{
     self as wire, Command, CommandMsg, FlagsMsg, MarkAttribute, MaxLengthMsg, Message, ParamsMsg,
     QueueFlags, VerdictMsg,
@@ -247,6 +247,20 @@ pub(crate) fn decode_cut(
                 _ => Message::decode::<A::Order>(&message),
             };
             Ok((message.header, decoded?))
+        }
+    }
+    model.with(Decode(beginning))
+}
+
+/// The type of the first message of a datagram, or of its beginning; `None` if not even its header is there.
+pub(crate) fn message_type(model: DataModel, beginning: &[u8]) -> Option<MessageType> {
+    struct Decode<'b>(&'b [u8]);
+    impl AbiVisitor for Decode<'_> {
+        type Output = Option<MessageType>;
+
+        fn visit<A: Abi>(self) -> Self::Output {
+            let message = netlink::Message::decode_cut::<A::Order>(self.0).ok()?;
+            Some(message.header.message_type)
         }
     }
     model.with(Decode(beginning))

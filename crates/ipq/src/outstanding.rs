@@ -24,11 +24,29 @@ struct Entry {
 impl Outstanding {
     /// A packet was read; returns how many were lost before it. The kernel gives an id to each packet that it announces,
     /// and drops those that the receive buffer has no room for.
+    ///
+    /// A kernel announces in order and once; what comes otherwise is put where it belongs.
     pub(crate) fn announce(&mut self, id: u32) -> u32 {
+        if self.last.is_some_and(|last| is_not_later(id, last)) {
+            self.announce_late(id);
+            return 0;
+        }
         self.entries.push_back(Entry { id, decided: false });
         let last = self.last.replace(id);
-        last.filter(|&last| last != id && is_not_later(last, id))
-            .map_or(0, |last| id.wrapping_sub(last).wrapping_sub(1))
+        last.map_or(0, |last| id.wrapping_sub(last).wrapping_sub(1))
+    }
+
+    /// A packet was read after a later one, or again.
+    fn announce_late(&mut self, id: u32) {
+        let at = self.position(id);
+        if self.entries.get(at).is_none_or(|entry| entry.id != id) {
+            self.entries.insert(at, Entry { id, decided: false });
+        }
+    }
+
+    /// Where a packet is, or belongs.
+    fn position(&self, id: u32) -> usize {
+        self.entries.partition_point(|entry| entry.id != id && is_not_later(entry.id, id))
     }
 
     /// The oldest packet that is not decided over.
@@ -41,8 +59,7 @@ impl Outstanding {
         if self.oldest() == Some(id) {
             self.entries.pop_front();
         } else {
-            let at =
-                self.entries.partition_point(|entry| entry.id != id && is_not_later(entry.id, id));
+            let at = self.position(id);
             if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.id == id) {
                 entry.decided = true;
             }
@@ -71,6 +88,18 @@ mod tests {
         let lost = |id| waiting.announce(id);
         let ids = [u32::MAX - 1, u32::MAX, 2, 3, 3, 10];
         assert_eq!(ids.map(lost), [0, 0, 2, 0, 0, 6], "0 and 1 are missing, then 4 to 9");
+    }
+
+    #[test]
+    fn what_comes_late_or_twice_is_put_where_it_belongs_and_is_not_lost() {
+        let mut waiting = outstanding([1, 2, 5]);
+        assert_eq!([4, 2, 5, 6].map(|id| waiting.announce(id)), [0; 4]);
+        let mut oldest = Vec::new();
+        while let Some(id) = waiting.oldest() {
+            oldest.push(id);
+            waiting.settle(id);
+        }
+        assert_eq!(oldest, [1, 2, 4, 5, 6]);
     }
 
     #[test]

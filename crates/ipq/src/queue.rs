@@ -314,7 +314,7 @@ impl Queue {
             Ok(Said::Unwanted(id)) => Some(*id),
             // It may have announced a packet, which now waits unknown.
             Ok(Said::Event(Event::Truncated { packet: None, .. })) | Err(_) => {
-                lane.lose_track();
+                lane.lose_track(buffer.get(..received.len_in_buffer()).unwrap_or(buffer));
                 None
             }
             Ok(Said::Event(_)) => None,

@@ -24,7 +24,8 @@ pub struct Statistics {
     /// How often the receive buffer was full. Each time the kernel lost one packet or more.
     pub overruns: u64,
     /// Packets that the kernel dropped because the receive buffer was full, on `nfnetlink_queue`, where a missing id shows
-    /// each of them once a later packet has come.
+    /// each of them once a later packet has come. A packet whose message could not be read is counted as truncated or
+    /// malformed, and not here.
     pub lost: u64,
     /// Messages that came from a process and not from the kernel.
     pub foreign: u64,

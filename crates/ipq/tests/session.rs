@@ -9,6 +9,8 @@ mod common;
 mod errors;
 #[path = "session/families.rs"]
 mod families;
+#[path = "session/faults.rs"]
+mod faults;
 #[path = "session/hostile.rs"]
 mod hostile;
 #[path = "session/modes.rs"]

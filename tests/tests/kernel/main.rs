@@ -26,6 +26,7 @@ macro_rules! on_every_kernel {
 mod basics;
 mod batches;
 mod families;
+mod faults;
 mod forwarding;
 mod full;
 mod marks;

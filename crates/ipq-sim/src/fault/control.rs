@@ -148,7 +148,8 @@ impl State {
         !self.schedule.concerns(direction) && self.track(direction).is_clear()
     }
 
-    /// Lets a message meet the faults. It loses bytes, and what it is after; what comes before it is on its way.
+    /// Lets a message meet the faults: gives what is left of it and how it goes on. What the program receives before it
+    /// is on its way.
     pub(super) fn treat<'m>(
         &mut self,
         direction: Direction,

@@ -105,7 +105,7 @@ impl<T: Transport> Faulty<T> {
             }
         }
         drop(state);
-        // Nothing is sent now if it is kept back; the sender then hears that it was sent, as of a datagram it does.
+        // What is kept back counts as sent: whoever sent it cannot be told later.
         self.send_kept().unwrap_or(Ok(()))
     }
 
@@ -139,7 +139,8 @@ impl<T: Transport> Faulty<T> {
         Ok(state.hand_out(now, buffer))
     }
 
-    /// What to do when nothing came: whether something that was kept back goes now.
+    /// Nothing came until the time that was `waited` for: whether the wait until `deadline` goes on, since something that
+    /// was kept back goes now.
     fn goes_on(&mut self, nothing: Received, waited: Deadline, deadline: Deadline) -> bool {
         let now = self.inner.now();
         let mut state = self.state();

@@ -43,7 +43,7 @@ impl Source {
             match outcome.fate {
                 Fate::Delivered => news.delivered.push(outcome),
                 Fate::Dropped(Reason::NoPeer) => news.unclaimed += 1,
-                Fate::Dropped(_) => (),
+                Fate::Dropped(_) | Fate::Fragmented | Fate::Reassembled => (),
             }
         }
         news

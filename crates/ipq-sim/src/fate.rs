@@ -13,6 +13,10 @@ pub enum Fate {
     Delivered,
     /// It was discarded.
     Dropped(Reason),
+    /// It was longer than its way out takes, and left as fragments. They are packets of their own.
+    Fragmented,
+    /// It was a fragment, and is part of another packet now, that of the first fragment.
+    Reassembled,
 }
 
 /// Why a packet was discarded.
@@ -44,6 +48,11 @@ pub enum Reason {
     /// It was to be forwarded and had no hop left.
     #[doc(alias("TTL", "hop limit"))]
     HopLimit,
+    /// It was longer than its way out takes, and was not to be cut up.
+    #[doc(alias = "MTU")]
+    TooLong,
+    /// It was a fragment, and the others did not come.
+    ReassemblyTimeout,
     /// Its receiver found no IP header of its family, or one that makes no sense.
     Malformed,
     /// Its receiver found fewer bytes than the header says.
@@ -59,6 +68,8 @@ impl fmt::Display for Fate {
         match self {
             Self::Delivered => f.write_str("delivered"),
             Self::Dropped(reason) => write!(f, "dropped: {reason}"),
+            Self::Fragmented => f.write_str("left as fragments"),
+            Self::Reassembled => f.write_str("put together with other fragments"),
         }
     }
 }
@@ -78,6 +89,8 @@ impl fmt::Display for Reason {
             Self::DeviceDown => "a device went down",
             Self::ModuleUnloaded => "the module was unloaded",
             Self::HopLimit => "no hop left",
+            Self::TooLong => "longer than the link takes",
+            Self::ReassemblyTimeout => "the other fragments did not come",
             Self::Malformed => "no sensible IP header",
             Self::Short => "shorter than its header says",
             Self::IpChecksum => "wrong IP checksum",
@@ -108,7 +121,7 @@ pub struct Outcome {
 }
 
 /// How many packets entered a kernel and what became of them. Always
-/// `entered == delivered + dropped + queued`, once the kernel stands still.
+/// `entered == delivered + dropped + fragmented + reassembled + incomplete + queued`, once the kernel stands still.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Totals {
     /// Packets that came in by a device or were made on this host.
@@ -117,6 +130,12 @@ pub struct Totals {
     pub delivered: u64,
     /// Packets that were discarded.
     pub dropped: u64,
+    /// Packets that left as fragments, each of which entered as well.
+    pub fragmented: u64,
+    /// Fragments that became part of another packet.
+    pub reassembled: u64,
+    /// Fragments for this host that wait for others.
+    pub incomplete: u64,
     /// Packets that wait for a verdict.
     pub queued: u64,
 }

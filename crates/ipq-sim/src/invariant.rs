@@ -10,7 +10,8 @@ impl Machine {
     /// Each packet is in one place: on its way, in a queue, or at its end.
     pub(crate) fn check_counts(&self) {
         let totals = &self.totals;
-        let accounted = totals.delivered + totals.dropped + totals.queued + self.on_their_way();
+        let ended = totals.delivered + totals.dropped + totals.fragmented + totals.reassembled;
+        let accounted = ended + totals.queued + self.on_their_way() + self.reassembly.len();
         // After a panic in the middle of something nothing needs to add up, and a second one would hide it.
         if totals.entered != accounted && !std::thread::panicking() {
             self.violated("a packet is lost or counted twice");

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use core::fmt;
 use core::time::Duration;
 
 use ipq_proto::{DataModel, Family, HardwareAddress, Hook};
@@ -36,7 +37,7 @@ use crate::trace::{TraceEntry, TraceEvent};
 /// let outcomes = kernel.take_outcomes();
 /// assert_eq!(outcomes[0].fate, Fate::Dropped(Reason::NoPeer));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Kernel(Arc<Mutex<Machine>>);
 
 impl Kernel {
@@ -306,6 +307,18 @@ impl Kernel {
         self.lock().act(action);
     }
 
+    /// Sets the longest packet that a device takes, in bytes, and the hosts at the other end of its link.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device.
+    #[doc(alias = "MTU")]
+    pub fn set_mtu(&self, device: &str, bytes: usize) {
+        let mut machine = self.lock();
+        let device = machine.devices.index(device);
+        machine.set_mtu(device, bytes);
+    }
+
     /// Takes a device down: what is queued and came in by it, or was to leave by it, is dropped.
     ///
     /// # Panics
@@ -327,5 +340,12 @@ impl Kernel {
     /// Word size and byte order of its messages.
     pub fn data_model(&self) -> DataModel {
         self.lock().model
+    }
+}
+
+/// Without what is in it, which is too much to read.
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").finish_non_exhaustive()
     }
 }

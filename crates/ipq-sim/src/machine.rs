@@ -18,6 +18,8 @@ use crate::buffers::Buffers;
 use crate::capture::Timestamp;
 use crate::device::{DeviceIndex, Devices};
 use crate::fate::{Fate, Outcome, Totals};
+use crate::fragment::Reassembly;
+use crate::host::{EndpointIndex, Endpoints};
 use crate::ip_queue::IpQueues;
 use crate::netlink::{SocketKey, Sockets};
 use crate::nfqueue::Nfqueues;
@@ -50,6 +52,10 @@ pub(crate) struct Machine {
     pub(crate) batch: Vec<(Packet, Position)>,
     pub(crate) buffers: Buffers,
     pub(crate) replays: Replays,
+    /// The hosts of the network, this one among them.
+    pub(crate) endpoints: Endpoints,
+    /// Fragments for this host that wait for others.
+    pub(crate) reassembly: Reassembly<Packet>,
     pub(crate) totals: Totals,
     /// Packets that have ended, unless they are only counted.
     pub(crate) outcomes: Option<Vec<Outcome>>,
@@ -75,6 +81,10 @@ pub(crate) enum Event {
     Replay(usize),
     /// Something is done to the kernel.
     Act(Action),
+    /// The stack of an endpoint has something to do.
+    Poll(EndpointIndex),
+    /// Fragments may have waited long enough.
+    Expire,
 }
 
 impl Event {
@@ -82,7 +92,7 @@ impl Event {
     fn packets(&self) -> u64 {
         match self {
             Self::Receive(..) | Self::Send(_) => 1,
-            Self::Replay(_) | Self::Act(_) => 0,
+            Self::Replay(_) | Self::Act(_) | Self::Poll(_) | Self::Expire => 0,
         }
     }
 }
@@ -107,6 +117,8 @@ impl Machine {
             batch: Vec::new(),
             buffers: Buffers::default(),
             replays: Replays::default(),
+            endpoints: Endpoints::default(),
+            reassembly: Reassembly::default(),
             totals: Totals::default(),
             outcomes: Some(Vec::new()),
             trace: Trace::default(),
@@ -147,6 +159,7 @@ impl Machine {
             Deadline::At(time) => Some(time.max(self.clock)),
             Deadline::Never => None,
         };
+        self.forget_what_is_off();
         let due = |next: &PeekMut<'_, _>| {
             let Reverse(Appointment { time, .. }) = **next;
             limit.is_none_or(|limit| time <= limit)
@@ -171,6 +184,21 @@ impl Machine {
         }
     }
 
+    /// Takes out of the agenda what comes next and has no meaning any more, so that no time passes for it.
+    fn forget_what_is_off(&mut self) {
+        while let Some(Reverse(Appointment { time, event, .. })) = self.agenda.peek() {
+            let is_off = match event {
+                Event::Poll(endpoint) => !self.endpoints.is_due(*endpoint, *time),
+                Event::Expire => self.reassembly.next_end().is_none_or(|end| end > *time),
+                _ => false,
+            };
+            if !is_off {
+                break;
+            }
+            self.agenda.pop();
+        }
+    }
+
     fn happen(&mut self, event: Event) {
         match event {
             Event::Receive(packet, device) => {
@@ -183,6 +211,8 @@ impl Machine {
             }
             Event::Replay(index) => self.replay_next(index),
             Event::Act(action) => self.act(&action),
+            Event::Poll(endpoint) => self.poll(endpoint),
+            Event::Expire => self.expire_fragments(),
         }
     }
 
@@ -251,6 +281,8 @@ impl Machine {
         match fate {
             Fate::Delivered => self.totals.delivered += 1,
             Fate::Dropped(_) => self.totals.dropped += 1,
+            Fate::Fragmented => self.totals.fragmented += 1,
+            Fate::Reassembled => self.totals.reassembled += 1,
         }
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.push(Outcome {
@@ -271,7 +303,7 @@ impl Machine {
     /// The totals as they are now.
     pub(crate) fn totals(&self) -> Totals {
         self.check_queues();
-        self.totals
+        Totals { incomplete: self.reassembly.len(), ..self.totals }
     }
 }
 

@@ -12,9 +12,10 @@ use ipq_proto::{Family, HardwareAddress, Hook};
 
 use crate::device::{DeviceIndex, LOOPBACK};
 use crate::fate::{Fate, Reason};
+use crate::fragment::{Added, PATIENCE, fragments};
 use crate::headers::Headers;
 use crate::hops::spend_hop;
-use crate::machine::Machine;
+use crate::machine::{Event, Machine};
 use crate::packet::{Checksums, Link, Packet, Position};
 use crate::receiver::{check_ip, check_transport};
 use crate::rule::Decision;
@@ -58,10 +59,8 @@ impl Machine {
 
     /// A packet is sent by this host.
     pub(crate) fn send_packet(&mut self, mut packet: Packet) {
-        let headers = Headers::of(&packet.data);
-        let route = headers.destination.and_then(|to| self.routes.device(to));
-        packet.output = Some(route.unwrap_or(LOOPBACK));
-        if headers.is_fragment {
+        packet.output = Some(self.routes.out(&packet.data));
+        if Headers::of(&packet.data).is_fragment {
             // Whoever fragments a packet writes this field; for others it is still empty at LOCAL_OUT.
             packet.hw_protocol = packet.family.ether_type();
         }
@@ -103,10 +102,11 @@ impl Machine {
     fn leave_hook(&mut self, mut packet: Packet, hook: Hook) -> Option<(Packet, Hook)> {
         match hook {
             Hook::PreRouting => {
-                let destination = Headers::of(&packet.data).destination;
-                packet.output = destination.and_then(|to| self.routes.device(to));
+                let headers = Headers::of(&packet.data);
+                packet.output = headers.destination.and_then(|to| self.routes.device(to));
                 if packet.output.is_none() {
-                    return Some((packet, Hook::LocalIn));
+                    let whole = self.reassemble(packet, headers.is_fragment)?;
+                    return Some((whole, Hook::LocalIn));
                 }
                 if let Err(reason) = spend_hop(packet.family, &mut packet.data) {
                     self.finish(packet, Fate::Dropped(reason));
@@ -120,7 +120,7 @@ impl Machine {
                 Some((packet, Hook::PostRouting))
             }
             Hook::LocalIn => {
-                self.deliver(packet);
+                self.deliver(packet, None);
                 None
             }
             _ => {
@@ -130,25 +130,91 @@ impl Machine {
         }
     }
 
-    /// A packet leaves by its output device. What `lo` sends it receives.
+    /// Puts the fragments for this host together: what comes of one is the whole packet, once it is there.
+    ///
+    /// Those of a capture are left as they are, since it may well lack others.
+    fn reassemble(&mut self, packet: Packet, is_fragment: bool) -> Option<Packet> {
+        if !is_fragment || packet.checksums == Checksums::Verified {
+            return Some(packet);
+        }
+        let now = self.now();
+        let fragment = packet.data.clone();
+        match self.reassembly.add(now, &fragment, packet) {
+            Added::Whole(data, mut fragments) => {
+                // The first of them to come stands for the whole.
+                let mut whole = fragments.remove(0);
+                for fragment in fragments {
+                    self.finish(fragment, Fate::Reassembled);
+                }
+                whole.data = data;
+                Some(whole)
+            }
+            Added::Waits => {
+                self.plan(now.saturating_add(PATIENCE), Event::Expire);
+                None
+            }
+            Added::Refused(packet) => {
+                self.finish(packet, Fate::Dropped(Reason::Malformed));
+                None
+            }
+        }
+    }
+
+    /// Drops the fragments that have waited long enough.
+    pub(crate) fn expire_fragments(&mut self) {
+        for packet in self.reassembly.expire(self.now()) {
+            self.finish(packet, Fate::Dropped(Reason::ReassemblyTimeout));
+        }
+    }
+
+    /// A packet leaves by its output device, in fragments if it is too long for it. What `lo` sends it receives.
     fn transmit(&mut self, mut packet: Packet) {
         let device = packet.output.unwrap_or(LOOPBACK);
         if !self.devices.is_up(device) {
             return self.finish(packet, Fate::Dropped(Reason::DeviceDown));
         }
+        let mtu = self.devices.mtu(device);
+        if packet.data.len() > mtu && packet.checksums == Checksums::Unverified {
+            return self.transmit_fragments(packet, mtu);
+        }
         if device == LOOPBACK {
             packet.link = self.devices.link(LOOPBACK, HardwareAddress::from_wire(6, [0; 8]));
             return self.receive_packet(packet, LOOPBACK);
         }
-        self.deliver(packet);
+        self.deliver(packet, Some(device));
     }
 
-    /// A packet reaches its receiver, here or at the other end of a device, who looks at all of it.
-    fn deliver(&mut self, mut packet: Packet) {
-        let fate = match check_ip(&mut packet).and_then(|()| check_transport(&packet)) {
-            Ok(()) => Fate::Delivered,
-            Err(reason) => Fate::Dropped(reason),
+    fn transmit_fragments(&mut self, packet: Packet, mtu: usize) {
+        let identification = u32::try_from(packet.number % (1 << 32)).unwrap_or_default();
+        let (family, is_own) = (packet.family, packet.input.is_none());
+        let Some(parts) = fragments(family, &packet.data, mtu, identification, is_own) else {
+            return self.finish(packet, Fate::Dropped(Reason::TooLong));
         };
-        self.finish(packet, fate);
+        for part in parts {
+            let mut fragment = self.new_packet(family, &part);
+            let Packet { mark, timestamp, input, output, link, hw_protocol, owner, .. } = packet;
+            (fragment.mark, fragment.timestamp, fragment.input) = (mark, timestamp, input);
+            (fragment.output, fragment.link, fragment.hw_protocol) = (output, link, hw_protocol);
+            fragment.owner = owner;
+            self.note_entered(&fragment, None);
+            self.transmit(fragment);
+        }
+        self.finish(packet, Fate::Fragmented);
+    }
+
+    /// A packet reaches its receiver, who looks at all of it: this host or, by a device, the one at the other end.
+    fn deliver(&mut self, mut packet: Packet, device: Option<DeviceIndex>) {
+        if let Err(reason) = check_ip(&mut packet).and_then(|()| check_transport(&packet)) {
+            return self.finish(packet, Fate::Dropped(reason));
+        }
+        if !self.endpoints.is_empty()
+            && let Some(destination) = Headers::of(&packet.data).destination
+        {
+            match device {
+                None => self.arrive_here(&packet, destination),
+                Some(device) => self.arrive_beyond(&packet, device, destination),
+            }
+        }
+        self.finish(packet, Fate::Delivered);
     }
 }

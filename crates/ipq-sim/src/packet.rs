@@ -25,8 +25,8 @@ pub(crate) struct Packet {
     pub(crate) owner: Option<Owner>,
 }
 
-/// The user and group that a socket belongs to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// The user and group that a socket belongs to: root, unless it is said.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Owner {
     pub(crate) uid: u32,
     pub(crate) gid: u32,

@@ -1,6 +1,6 @@
 //! From a packet to the program and from its verdict back to the packet.
 
-use ipq_proto::{Errno, Family, Verdict};
+use ipq_proto::{Errno, Family, Hook, Verdict};
 use ipq_sys::Protocol;
 
 use crate::fate::{Fate, Reason};
@@ -102,6 +102,10 @@ impl Machine {
         let replaced = replacement.map_or(Ok(()), |with| replace(&mut packet, with));
         if let Err(reason) = replaced {
             return self.finish(packet, Fate::Dropped(reason));
+        }
+        if replacement.is_some() && position.hook == Hook::LocalOut {
+            // It may go elsewhere now.
+            packet.output = Some(self.routes.out(&packet.data));
         }
         match action(verdict) {
             Verdict::Accept => self.walk(packet, position.next_function()),

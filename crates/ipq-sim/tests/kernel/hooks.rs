@@ -39,6 +39,8 @@ fn trace(builder: Builder, family: Family, enter: impl Fn(&Kernel)) -> (Vec<Stri
         said.push(describe(&packet));
         program.verdict(packet.id, Verdict::Accept);
     }
+    // A fragment that lacks the others ends some time later.
+    kernel.run();
     let mut outcomes = kernel.take_outcomes();
     assert_eq!(outcomes.len(), 1);
     (said, outcomes.remove(0))

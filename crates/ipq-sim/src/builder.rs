@@ -97,12 +97,7 @@ impl Builder {
     /// If two devices have the same name, or a route leads to a device that is not there or to `lo`.
     pub fn build(self) -> Kernel {
         let mut machine = Machine::new(self.model, self.seed, self.start);
-        for device in self.devices {
-            let (index, addresses) = machine.devices.add(device);
-            for address in addresses {
-                machine.routes.add_address(address, index);
-            }
-        }
+        self.devices.into_iter().for_each(|device| machine.add_device(device));
         for (destination, name) in self.routes {
             let device = machine.devices.index(&name);
             assert_ne!(device, LOOPBACK, "the route to {destination} by lo leads back here");

@@ -11,6 +11,7 @@ use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Stepped};
 use crate::action::Action;
 use crate::builder::Builder;
 use crate::capture::{CaptureError, Entry, Timestamp};
+use crate::device::Device;
 use crate::fate::{Fate, Outcome, Totals};
 use crate::ip_queue::IpQueueStatus;
 use crate::machine::{Event, Machine};
@@ -305,6 +306,15 @@ impl Kernel {
     /// If it is about a device that is not there.
     pub fn act(&self, action: &Action) {
         self.lock().act(action);
+    }
+
+    /// Adds a device, which is up from now on.
+    ///
+    /// # Panics
+    ///
+    /// If there is one of that name.
+    pub fn add_device(&self, device: Device) {
+        self.lock().add_device(device);
     }
 
     /// Sets the longest packet that a device takes, in bytes, and the hosts at the other end of its link.

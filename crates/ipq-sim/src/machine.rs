@@ -16,7 +16,7 @@ use ipq_sys::{Clock, Deadline, Protocol, Received, Stepped};
 use crate::action::Action;
 use crate::buffers::Buffers;
 use crate::capture::Timestamp;
-use crate::device::{DeviceIndex, Devices};
+use crate::device::{Device, DeviceIndex, Devices};
 use crate::fate::{Fate, Outcome, Totals};
 use crate::fragment::Reassembly;
 use crate::host::{EndpointIndex, Endpoints};
@@ -227,6 +227,14 @@ impl Machine {
         let Packet { number, family, .. } = *packet;
         let len = packet.data.len();
         self.note(TraceEvent::Entered { packet: number, family, len, device });
+    }
+
+    /// Adds a device and the ways to what it reaches.
+    pub(crate) fn add_device(&mut self, device: Device) {
+        let (index, addresses) = self.devices.add(device);
+        for address in addresses {
+            self.routes.add_address(address, index);
+        }
     }
 
     /// Remembers that something happened.

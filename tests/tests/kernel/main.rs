@@ -1,10 +1,10 @@
 //! Sessions on the kernel that runs the tests: its own nfnetlink_queue, rules and devices, and packets that are really
 //! sent.
 //!
-//! A test says what it needs of a [`Network`](network::Network) and never how that comes about, so that each one can
-//! run on a simulated kernel too. The network of the [real kernel](real) is a user and a network namespace for each
-//! test, made by running the test again in a child; the machine's own network is never touched, and nothing needs
-//! root. What the kernel does not allow or does not have is said on standard error: `skipped: <test>: <reason>`.
+//! A test says what it needs of a [`Network`](network::Network) and never how that comes about, so that each one runs
+//! on a [simulated kernel](simulated) too: where the two disagree, the simulated one is wrong. The network of the
+//! [real kernel](real) is a user and a network namespace for each test, made by running the test again in a child; the
+//! machine's own network is never touched, and nothing needs root. What the kernel does not allow or does not have is said on standard error: `skipped: <test>: <reason>`.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
 
@@ -17,6 +17,15 @@ macro_rules! on_every_kernel {
                 fn $body() {
                     let name = concat!(module_path!(), "::", stringify!($body));
                     crate::real::run(name, |network| super::$body(network));
+                }
+            )+
+        }
+        mod on_a_simulated_kernel {
+            $(
+                #[test]
+                fn $body() {
+                    let name = concat!(module_path!(), "::", stringify!($body));
+                    crate::simulated::run(name, |network| super::$body(network));
                 }
             )+
         }
@@ -36,5 +45,6 @@ mod options;
 mod owners;
 mod real;
 mod replacement;
+mod simulated;
 mod streams;
 mod support;

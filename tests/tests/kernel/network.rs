@@ -80,6 +80,16 @@ pub(crate) trait Network {
     /// The user and group that the kernel says a socket of this test has.
     fn owner(&self) -> (u32, u32);
 
+    /// That a read that waits can be ended by a descriptor.
+    fn waits_for_descriptors(&self) -> Result<(), Skipped> {
+        Ok(())
+    }
+
+    /// That devices take packets of TCP that are yet to be cut into segments.
+    fn segments_in_hardware(&self) -> Result<(), Skipped> {
+        Ok(())
+    }
+
     // What follows has a meaning for every network.
 
     /// A socket for UDP at the loopback address.

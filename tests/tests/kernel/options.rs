@@ -70,6 +70,7 @@ fn pipe() -> Result<(io::PipeReader, io::PipeWriter), Skipped> {
 }
 
 fn a_readable_descriptor_ends_a_wait(network: &mut dyn Network) -> Outcome {
+    network.waits_for_descriptors()?;
     let (from, to) = (network.udp(Family::Ipv4), network.udp(Family::Ipv4));
     let address = network.address_of(to);
     network.rule(Rule::queue_to(address, 0))?;
@@ -94,6 +95,7 @@ fn a_readable_descriptor_ends_a_wait(network: &mut dyn Network) -> Outcome {
 }
 
 fn a_running_session_ends_by_a_descriptor(network: &mut dyn Network) -> Outcome {
+    network.waits_for_descriptors()?;
     let (from, to) = (network.udp(Family::Ipv4), network.udp(Family::Ipv4));
     let address = network.address_of(to);
     network.rule(Rule::queue_to(address, 0))?;

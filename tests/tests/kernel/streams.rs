@@ -98,6 +98,7 @@ fn without_gso_packets_are_as_long_as_the_device_takes(network: &mut dyn Network
 }
 
 fn with_gso_packets_are_longer(network: &mut dyn Network) -> Outcome {
+    network.segments_in_hardware()?;
     let options = Options { gso: true, ..Options::default() };
     let (longest, infos) = loopback(network, Family::Ipv4, options)?;
     assert!(longest > 1500, "{longest}");

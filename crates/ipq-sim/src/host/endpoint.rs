@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 
 use ipq_proto::{Family, HardwareAddress};
 use ipq_sys::Clock;
@@ -10,7 +11,7 @@ use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress as SmoltcpHardware, IpCidr, IpProtocol};
 
-use super::port::{Port, Sent};
+use super::port::Port;
 use super::tcp::{Listener, Stream};
 use crate::device::DeviceIndex;
 use crate::fragment::{Added, Reassembly, fragments};
@@ -46,8 +47,8 @@ pub(crate) struct Endpoint {
     segments: Side,
     pub(super) streams: Slab<Stream>,
     pub(super) listeners: Slab<Listener>,
-    /// The netfilter marks of sockets for UDP, by their number.
-    marks: Vec<u32>,
+    /// The netfilter marks of what sockets for UDP send, by their ports.
+    marks: BTreeMap<u16, u32>,
     reassembly: Reassembly<()>,
     seed: u64,
     next_port: u16,
@@ -102,7 +103,7 @@ impl Endpoint {
             segments: Side::new(address, mtu.min(LONGEST), seed),
             streams: Slab::new(),
             listeners: Slab::new(),
-            marks: vec![0],
+            marks: BTreeMap::new(),
             reassembly: Reassembly::default(),
             seed,
             next_port: FIRST_PORT,
@@ -150,11 +151,11 @@ impl Endpoint {
                 break;
             }
         }
-        for Sent { socket, data } in self.datagrams.port.sent.drain(..) {
-            let mark = self.marks.get(socket as usize).copied().unwrap_or(0);
+        for data in self.datagrams.port.sent.drain(..) {
+            let mark = if self.marks.is_empty() { 0 } else { mark_of(&self.marks, &data) };
             emit(Emitted { data, mark });
         }
-        for Sent { data, .. } in self.segments.port.sent.drain(..) {
+        for data in self.segments.port.sent.drain(..) {
             emit(Emitted { data, mark: 0 });
         }
     }
@@ -224,15 +225,16 @@ impl Endpoint {
         (sockets.get_mut(handle), interface.context())
     }
 
-    /// A number for a socket whose packets get a mark.
-    pub(super) fn new_marked(&mut self) -> u32 {
-        self.marks.push(0);
-        u32::try_from(self.marks.len() - 1).expect("fewer sockets than that")
+    /// Gives what the socket for UDP at `port` sends from now on a mark.
+    pub(super) fn set_mark(&mut self, port: u16, mark: u32) {
+        self.marks.insert(port, mark);
     }
+}
 
-    pub(super) fn set_mark(&mut self, socket: u32, mark: u32) {
-        self.marks[socket as usize] = mark;
-    }
+/// The mark of what is sent by the socket that sent `packet`.
+fn mark_of(marks: &BTreeMap<u16, u32>, packet: &[u8]) -> u32 {
+    let ports = Headers::of(packet).ports;
+    ports.and_then(|(source, _)| marks.get(&source)).copied().unwrap_or(0)
 }
 
 impl fmt::Debug for Endpoint {

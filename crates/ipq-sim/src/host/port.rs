@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
+use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 /// A link without a link layer, of which the simulated network holds the other end.
@@ -12,14 +12,7 @@ pub(super) struct Port {
     /// What has come, and the stack has not yet seen.
     pub(super) received: VecDeque<Vec<u8>>,
     /// What the stack has sent, and the network has not yet fetched.
-    pub(super) sent: Vec<Sent>,
-}
-
-/// A packet, and which socket sent it as far as the stack says: 0 if it does not.
-#[derive(Debug)]
-pub(super) struct Sent {
-    pub(super) socket: u32,
-    pub(super) data: Vec<u8>,
+    pub(super) sent: Vec<Vec<u8>>,
 }
 
 impl Port {
@@ -34,11 +27,11 @@ impl Device for Port {
 
     fn receive(&mut self, _: Instant) -> Option<(Incoming, Outgoing<'_>)> {
         let data = self.received.pop_front()?;
-        Some((Incoming(data), Outgoing { sent: &mut self.sent, socket: 0 }))
+        Some((Incoming(data), Outgoing(&mut self.sent)))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Outgoing<'_>> {
-        Some(Outgoing { sent: &mut self.sent, socket: 0 })
+        Some(Outgoing(&mut self.sent))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -59,20 +52,13 @@ impl RxToken for Incoming {
 }
 
 /// Room for a packet on its way out of it.
-pub(super) struct Outgoing<'a> {
-    sent: &'a mut Vec<Sent>,
-    socket: u32,
-}
+pub(super) struct Outgoing<'a>(&'a mut Vec<Vec<u8>>);
 
 impl TxToken for Outgoing<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
         let mut data = vec![0; len];
         let result = write(&mut data);
-        self.sent.push(Sent { socket: self.socket, data });
+        self.0.push(data);
         result
-    }
-
-    fn set_meta(&mut self, meta: PacketMeta) {
-        self.socket = meta.id;
     }
 }

@@ -11,8 +11,9 @@ use super::endpoint::Endpoint;
 use super::{EndpointIndex, Host};
 use crate::kernel::Kernel;
 
-/// Room in either direction, in bytes: as much as may be under way.
-const BUFFER_LEN: usize = 256 << 10;
+/// Room in either direction, in bytes, and so as much as may be under way. More is no faster on links as short as these,
+/// and takes longer to recover from losses.
+const BUFFER_LEN: usize = 64 << 10;
 
 /// How long a connection is kept alive to which nobody answers.
 const TIMEOUT: Duration = Duration::from_secs(120);

@@ -3,8 +3,7 @@
 use core::net::SocketAddr;
 
 use smoltcp::iface::SocketHandle;
-use smoltcp::phy::PacketMeta;
-use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket, UdpMetadata};
+use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket};
 
 use super::{EndpointIndex, Host};
 use crate::kernel::Kernel;
@@ -19,8 +18,6 @@ pub struct UdpSocket {
     kernel: Kernel,
     endpoint: EndpointIndex,
     handle: SocketHandle,
-    /// By which the endpoint knows what it sends.
-    number: u32,
     address: SocketAddr,
 }
 
@@ -39,8 +36,7 @@ impl Host {
         let address = here.at(port);
         socket.bind(address).expect("a new socket can be bound to any port but 0");
         let handle = here.datagram_sockets().add(socket);
-        let number = here.new_marked();
-        UdpSocket { kernel, endpoint, handle, number, address }
+        UdpSocket { kernel, endpoint, handle, address }
     }
 }
 
@@ -54,7 +50,7 @@ impl UdpSocket {
     #[doc(alias = "SO_MARK")]
     pub fn set_mark(&self, mark: u32) {
         let mut machine = self.kernel.lock();
-        machine.endpoints.get(self.endpoint).set_mark(self.number, mark);
+        machine.endpoints.get(self.endpoint).set_mark(self.address.port(), mark);
     }
 
     /// Sends a datagram; says whether there was room for it.
@@ -62,9 +58,6 @@ impl UdpSocket {
         let mut machine = self.kernel.lock();
         let endpoint = machine.endpoints.get(self.endpoint);
         let socket = endpoint.datagram_sockets().get_mut::<Socket<'_>>(self.handle);
-        let mut meta = PacketMeta::default();
-        meta.id = self.number;
-        let to = UdpMetadata { endpoint: to.into(), local_address: None, meta };
         let sent = socket.send_slice(payload, to).is_ok();
         machine.plan_poll(self.endpoint);
         sent

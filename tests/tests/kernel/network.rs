@@ -2,9 +2,9 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::RangeInclusive;
-use std::fmt;
 
 use ipq::{Error, Family, Hook, Options, Queue};
+pub(crate) use ipq_tests::namespace::{Outcome, Skipped};
 
 /// A kernel with its devices, rules and neighbours. It starts with `lo` up and nothing else.
 ///
@@ -138,19 +138,6 @@ pub(crate) struct Peer {
     pub(crate) number: usize,
     pub(crate) pid: u32,
 }
-
-/// Why a test cannot be done.
-#[derive(Debug)]
-pub(crate) struct Skipped(pub(crate) String);
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// How a test ends that does not panic.
-pub(crate) type Outcome = Result<(), Skipped>;
 
 /// The protocols that rules tell apart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

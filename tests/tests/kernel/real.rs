@@ -2,7 +2,6 @@
 
 mod host;
 mod icmp;
-mod namespace;
 mod peer;
 mod tables;
 
@@ -15,13 +14,17 @@ use std::os::fd::OwnedFd;
 use std::thread::{self, JoinHandle};
 
 use ipq::{Error, Family, Options, Queue};
+use ipq_tests::namespace::{self, tool};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::network::{Network, Peer, Ping, Place, Rule, Skipped, Socket, Transfer};
+use crate::network::{Network, Outcome, Peer, Ping, Place, Rule, Skipped, Socket, Transfer};
 use crate::support::PATIENCE;
 use host::Host;
-pub(crate) use namespace::run;
-use namespace::tool;
+
+/// Runs `body`, the whole of the test with this path, in a network of its own.
+pub(crate) fn run(path: &str, body: impl FnOnce(&mut dyn Network) -> Outcome) {
+    namespace::run(path, || Real::new().and_then(|mut network| body(&mut network)));
+}
 
 /// The real thing.
 #[derive(Debug, Default)]

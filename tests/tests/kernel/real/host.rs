@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::thread;
 
 use ipq::Family;
+use ipq_tests::namespace::tool;
 use nix::sched::{CloneFlags, setns};
 
-use super::namespace::tool;
 use crate::network::Skipped;
 
 /// A network namespace, kept by a process that waits for the end of its input.

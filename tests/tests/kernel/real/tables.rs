@@ -1,8 +1,8 @@
 //! Rules by iptables.
 
 use ipq::{Family, Hook};
+use ipq_tests::namespace::tool;
 
-use super::namespace::tool;
 use crate::network::{Protocol, Rule, Skipped, Table, Target};
 
 /// Adds a rule: by nftables, or else, for targets that only the older iptables has, by that.

@@ -1,11 +1,24 @@
-//! Tests in namespaces of their own: [`run`].
+//! Tests of the real kernel in namespaces of their own: [`run`].
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
+
+use core::fmt;
 use std::env;
 use std::io::{self, Write};
 use std::process::Command;
 
-use super::Real;
-use crate::network::{Network, Outcome, Skipped};
+/// Why a test cannot be done.
+#[derive(Debug)]
+pub struct Skipped(pub String);
+
+/// How a test ends that does not panic.
+pub type Outcome = Result<(), Skipped>;
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Names the test that a child runs.
 const INSIDE: &str = "IPQ_KERNEL_TEST_INSIDE";
@@ -14,17 +27,28 @@ const INSIDE: &str = "IPQ_KERNEL_TEST_INSIDE";
 const WRAPPERS: [&[&str]; 2] =
     [&["unshare", "--user", "--map-root-user", "--net"], &["unshare", "--net"]];
 
+/// A user namespace that owns no network.
+const STRANGER: &[&str] = &["unshare", "--user", "--map-root-user"];
+
 /// Runs `body`, the whole of the test with this path, in a child of this program that has its own network.
-pub(crate) fn run(path: &str, body: impl FnOnce(&mut dyn Network) -> Outcome) {
+pub fn run(path: &str, body: impl FnOnce() -> Outcome) {
+    run_behind(path, &[], body);
+}
+
+/// The same, without privileges over that network.
+pub fn run_unprivileged(path: &str, body: impl FnOnce() -> Outcome) {
+    run_behind(path, STRANGER, body);
+}
+
+fn run_behind(path: &str, behind: &[&'static str], body: impl FnOnce() -> Outcome) {
     let (_, test) = path.split_once("::").unwrap();
     if env::var_os(INSIDE).is_some_and(|inside| inside == test) {
-        let outcome = Real::new().and_then(|mut network| body(&mut network));
-        if let Err(reason) = outcome {
+        if let Err(reason) = body() {
             skip(test, &reason);
         }
         return;
     }
-    let wrapper = match wrapper() {
+    let wrapper = match wrapper(behind) {
         Ok(wrapper) => wrapper,
         Err(reason) => return skip(test, &reason),
     };
@@ -53,11 +77,12 @@ fn skip(test: &str, reason: &Skipped) {
     let _ = writeln!(io::stderr(), "skipped: {test}: {reason}");
 }
 
-/// The first way that works, or why none does.
-fn wrapper() -> Result<&'static [&'static str], Skipped> {
+/// The first way that works, with `behind` after it, or why none does.
+fn wrapper(behind: &[&'static str]) -> Result<Vec<&'static str>, Skipped> {
     let mut reason = None;
     for wrapper in WRAPPERS {
-        let arguments: Vec<_> = wrapper[1..].iter().copied().chain(["true"]).collect();
+        let wrapper = [wrapper, behind].concat();
+        let arguments = [&wrapper[1..], &["true"]].concat();
         match tool(wrapper[0], &arguments) {
             Ok(()) => return Ok(wrapper),
             Err(skipped) => _ = reason.get_or_insert(skipped),
@@ -67,7 +92,11 @@ fn wrapper() -> Result<&'static [&'static str], Skipped> {
 }
 
 /// Runs a program of the system, which must be there and succeed, or else the test cannot be done.
-pub(super) fn tool(program: &str, arguments: &[&str]) -> Result<(), Skipped> {
+///
+/// # Errors
+///
+/// If it is not, or does not: the call, and what it said.
+pub fn tool(program: &str, arguments: &[&str]) -> Outcome {
     let called = || format!("{program} {}", arguments.join(" "));
     let done = Command::new(program)
         .args(arguments)

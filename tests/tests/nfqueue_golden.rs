@@ -83,6 +83,7 @@ fn check_verdicts<O: ByteOrder + 'static>(golden: &mut Golden<'_, O>) {
         id: 0x7172_7374,
         verdict: Verdict(0x6162_6364),
         mark: Some(0x8182_8384),
+        priority: None,
         replacement: Some(&[0x91, 0x92, 0x93]),
     };
     let mark = MarkAttribute::<O>::new(0x8182_8384);
@@ -92,8 +93,14 @@ fn check_verdicts<O: ByteOrder + 'static>(golden: &mut Golden<'_, O>) {
     golden.framed(request(VERDICT, 4, 5), Message::Verdict(verdict), body, &after);
 
     let id = 0xa1a2_a3a4;
-    let verdict =
-        VerdictRequest { queue: 9, id, verdict: Verdict::Accept, mark: None, replacement: None };
+    let verdict = VerdictRequest {
+        queue: 9,
+        id,
+        verdict: Verdict::Accept,
+        mark: None,
+        priority: None,
+        replacement: None,
+    };
     let body = VerdictMsg::<O>::new(9, id, Verdict::Accept);
     golden.framed(request(VERDICT_BATCH, 7, 8), Message::VerdictBatch(verdict), body, &[]);
 }

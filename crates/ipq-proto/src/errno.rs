@@ -58,6 +58,8 @@ errnos! {
     EINVAL = 22, "invalid argument";
     /// An attribute of the request is shorter than its type.
     ERANGE = 34, "numerical result out of range";
+    /// A datagram has nothing in it.
+    ENODATA = 61, "no data available";
     /// The request's flags say that it was cut.
     ECOMM = 70, "communication error on send";
     /// The kernel does not know this protocol: the module is missing.

@@ -101,15 +101,16 @@ fn verdict_names_what_has_a_name() {
         id: 7,
         verdict: Verdict::Accept,
         mark: Some(1),
+        priority: Some(6),
         replacement: Some(&[0; 33]),
     };
-    let line = "verdict accept queue 0 id 7 mark 0x1 replacement 33 bytes";
+    let line = "verdict accept queue 0 id 7 mark 0x1 priority 6 replacement 33 bytes";
     check(verdict, line);
     check(Message::Verdict(verdict), line);
     check(Message::VerdictBatch(verdict), &format!("batch {line}"));
     assert_eq!(format!("{verdict:?}"), format!("VerdictRequest({line})"));
 
-    let bare = VerdictRequest { mark: None, replacement: None, ..verdict };
+    let bare = VerdictRequest { mark: None, priority: None, replacement: None, ..verdict };
     check(bare, "verdict accept queue 0 id 7");
     let elsewhere = VerdictRequest { verdict: Verdict(0x0005_0003), ..bare };
     check(elsewhere, "verdict 0x50003 queue 0 id 7");

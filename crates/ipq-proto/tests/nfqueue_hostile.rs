@@ -417,13 +417,18 @@ fn the_last_of_several_attributes_of_a_type_counts() {
         let twice = |kind, data: &[u8]| {
             [order.attribute(kind, &vec![7; data.len()]), order.attribute(kind, data)].concat()
         };
-        let verdict =
-            [twice(2, &[0, 0, 0, 0, 0, 0, 0, 9]), twice(3, &[0, 0, 0, 1]), twice(10, &[1, 2, 3])];
+        let verdict = [
+            twice(2, &[0, 0, 0, 0, 0, 0, 0, 9]),
+            twice(3, &[0, 0, 0, 1]),
+            twice(10, &[1, 2, 3]),
+            twice(21, &[0, 0, 0, 6]),
+        ];
         let request = VerdictRequest {
             queue: 0x1234,
             id: 9,
             verdict: Verdict::Drop,
             mark: Some(1),
+            priority: Some(6),
             replacement: Some(&[1, 2, 3]),
         };
         let bytes = order.message(VERDICT_BATCH, &verdict.concat());

@@ -35,11 +35,14 @@ fn framed<B: Body>(message_type: MessageType, body: B, trailing: &[u8]) -> Vec<u
 
 /// A verdict with all that may follow it.
 fn verdict(order: Order, message_type: MessageType, request: &VerdictRequest<'_>) -> Vec<u8> {
-    let VerdictRequest { queue, id, verdict, mark, replacement } = *request;
+    let VerdictRequest { queue, id, verdict, mark, priority, replacement } = *request;
     let mut trailing = Vec::new();
     with!(order, O => {
         if let Some(mark) = mark {
             trailing.extend(MarkAttribute::<O>::new(mark).as_bytes());
+        }
+        if let Some(priority) = priority {
+            trailing.extend(order.attribute(21, &priority.to_be_bytes()));
         }
         if let Some(replacement) = replacement {
             let head = payload_attribute_header::<O>(replacement.len()).expect("it is short");
@@ -190,10 +193,10 @@ proptest! {
     #[test]
     fn verdicts_go_round(
         order in orders(), queue: u16, id: u32, value: u32, mark in of(any::<u32>()),
-        replacement in of(bytes()), behind in bytes(),
+        priority in of(any::<u32>()), replacement in of(bytes()), behind in bytes(),
     ) {
         let request = VerdictRequest {
-            queue, id, verdict: Verdict(value), mark, replacement: replacement.as_deref(),
+            queue, id, verdict: Verdict(value), mark, priority, replacement: replacement.as_deref(),
         };
         let bytes = verdict(order, VERDICT, &request);
         check(order, &bytes, Message::Verdict(request), &behind);
@@ -215,8 +218,9 @@ proptest! {
         let mut expected = Vec::new();
         for (id, mark, replacement) in &ids {
             let (mark, replacement) = (*mark, replacement.as_deref());
-            let request =
-                VerdictRequest { queue: 3, id: *id, verdict: Verdict::Repeat, mark, replacement };
+            let request = VerdictRequest {
+                queue: 3, id: *id, verdict: Verdict::Repeat, mark, priority: None, replacement,
+            };
             let packet = Packet { id: *id, ..packet };
             let all = [
                 (verdict(order, VERDICT, &request), Message::Verdict(request)),
@@ -283,6 +287,7 @@ fn requests_are_these_bytes() {
             id: 0x0102_0304,
             verdict: Verdict::Accept,
             mark: Some(0x1112_1314),
+            priority: None,
             replacement: Some(&[0x45, 0, 0]),
         };
         let mut bytes = verdict(order, VERDICT, &request);
@@ -345,6 +350,7 @@ fn the_longest_payload_fits_and_a_longer_one_is_an_error() {
             id: 2,
             verdict: Verdict::Accept,
             mark: None,
+            priority: None,
             replacement: packet.payload,
         };
         let bytes = verdict(order, VERDICT, &request);

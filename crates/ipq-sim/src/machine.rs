@@ -48,6 +48,8 @@ pub(crate) struct Machine {
     pub(crate) ip_queues: IpQueues,
     /// The queues of `nfnetlink_queue`; `None` if it is not loaded.
     pub(crate) nfqueues: Option<Nfqueues>,
+    /// Whether connections are tracked.
+    pub(crate) has_conntrack: bool,
     /// Packets that one verdict lets go on, while it does; kept for its memory.
     pub(crate) batch: Vec<(Packet, Position)>,
     pub(crate) buffers: Buffers,
@@ -114,6 +116,7 @@ impl Machine {
             sockets: Sockets::default(),
             ip_queues: IpQueues::new(seed, model.word_len()),
             nfqueues: Some(Nfqueues::default()),
+            has_conntrack: false,
             batch: Vec::new(),
             buffers: Buffers::default(),
             replays: Replays::default(),

@@ -3,6 +3,7 @@
 //! It holds what waits for a verdict and knows which program has which queue. What it decides to do with packets,
 //! the kernel does ([`network`](crate::network)). The rules are those of Linux 6.18, where the same requests were sent.
 
+use core::cmp::Reverse;
 use core::fmt;
 use std::collections::BTreeMap;
 
@@ -22,20 +23,30 @@ mod waiting;
 #[doc(alias = "NFQNL_QMAX_DEFAULT")]
 const DEFAULT_MAX_LENGTH: u32 = 1024;
 
-/// The options that can be set. Connection tracking is not among them: this kernel has none.
-const SUPPORTED: QueueFlags = QueueFlags::FAIL_OPEN
+/// The options that there are.
+const ALL_FLAGS: QueueFlags = QueueFlags::FAIL_OPEN
+    .union(QueueFlags::CONNTRACK)
     .union(QueueFlags::GSO)
     .union(QueueFlags::UID_GID)
     .union(QueueFlags::SECURITY_CONTEXT);
 
+/// How many lists the kernel keeps its queues in, by their number.
+const LISTS: u16 = 16;
+
 /// All queues.
 #[derive(Debug, Default)]
-pub(crate) struct Nfqueues(BTreeMap<u16, Nfqueue>);
+pub(crate) struct Nfqueues {
+    queues: BTreeMap<u16, Nfqueue>,
+    /// How often one was bound.
+    bound: u64,
+}
 
 /// A queue that a program has.
 #[derive(Debug)]
 pub(crate) struct Nfqueue {
     owner: Owner,
+    /// Which one it was of all that were bound.
+    birth: u64,
     mode: CopyMode,
     /// The range that applies where the mode is packet, in bytes.
     range: u32,
@@ -62,12 +73,12 @@ pub(crate) enum Refusal {
 
 impl Nfqueues {
     pub(crate) fn get(&mut self, number: u16) -> Option<&mut Nfqueue> {
-        self.0.get_mut(&number)
+        self.queues.get_mut(&number)
     }
 
     /// The queue `number`, for a request by `owner`; `None` if no program has it.
     fn of(&mut self, owner: Owner, number: u16) -> Result<Option<&mut Nfqueue>, Errno> {
-        match self.0.get_mut(&number) {
+        match self.queues.get_mut(&number) {
             Some(queue) if queue.owner.port_id != owner.port_id => Err(Errno::EPERM),
             queue => Ok(queue),
         }
@@ -78,41 +89,49 @@ impl Nfqueues {
         if self.of(owner, number)?.is_some() {
             return Err(Errno::EBUSY);
         }
-        self.0.insert(number, Nfqueue::new(owner));
+        self.bound += 1;
+        self.queues.insert(number, Nfqueue::new(owner, self.bound));
         Ok(())
     }
 
     fn unbind(&mut self, number: u16) -> Option<Nfqueue> {
-        self.0.remove(&number)
+        self.queues.remove(&number)
     }
 
     /// Takes out the queues of a socket that has closed.
     pub(crate) fn unbind_all(&mut self, port_id: u32) -> Vec<Nfqueue> {
-        self.0
+        self.queues
             .extract_if(.., |_, queue| queue.owner.port_id == port_id)
             .map(|(_, queue)| queue)
             .collect()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Nfqueue> {
-        self.0.values_mut()
+        self.queues.values_mut()
     }
 
     /// How many packets wait in all queues.
     pub(crate) fn len(&self) -> u64 {
-        self.0.values().map(|queue| queue.waiting.len()).sum()
+        self.queues.values().map(|queue| queue.waiting.len()).sum()
     }
 
-    /// What `/proc/net/netfilter/nfnetlink_queue` says, a queue a line.
+    /// What `/proc/net/netfilter/nfnetlink_queue` says, a queue a line, in the order of its lists: those that were bound
+    /// last come first.
     pub(crate) fn status(&self) -> Vec<NfqueueStatus> {
-        self.0.iter().map(|(&number, queue)| queue.status(number)).collect()
+        let mut queues: Vec<_> = self.queues.iter().collect();
+        queues.sort_by_key(|&(number, queue)| {
+            let [high, low] = number.to_be_bytes();
+            (u16::from(high ^ low) % LISTS, Reverse(queue.birth))
+        });
+        queues.into_iter().map(|(&number, queue)| queue.status(number)).collect()
     }
 }
 
 impl Nfqueue {
-    fn new(owner: Owner) -> Self {
+    fn new(owner: Owner, birth: u64) -> Self {
         Self {
             owner,
+            birth,
             mode: CopyMode::None,
             range: MAX_PAYLOAD,
             max_length: DEFAULT_MAX_LENGTH,

@@ -66,8 +66,8 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// `ECONNREFUSED` if the module is not there to hear it, `EBADF` if the program was killed. What the module refuses
-    /// it answers with a message.
+    /// `ECONNREFUSED` if the module is not there to hear it, `ENODATA` if netfilter is to hear nothing at all, `EBADF` if
+    /// the program was killed. What the module refuses it answers with a message.
     pub(crate) fn datagram_from_user(
         &mut self,
         key: SocketKey,
@@ -82,7 +82,7 @@ impl Machine {
         if let Some(family) = protocol.family() {
             self.ip_queue_datagram(key, family, datagram)?;
         } else {
-            self.netfilter_datagram(key, datagram);
+            self.netfilter_datagram(key, datagram)?;
         }
         self.check_counts();
         Ok(())

@@ -82,14 +82,20 @@ impl Kernels {
     /// The same, with several messages in one datagram.
     #[track_caller]
     pub(crate) fn tell_all(&mut self, who: usize, requests: &[Request]) -> Vec<Heard> {
+        let datagram = self.datagram(requests);
+        self.say(who, &datagram);
+        self.listen(who, &format!("after {requests:?}"))
+    }
+
+    /// Messages as one datagram, each with the next number.
+    pub(crate) fn datagram(&mut self, requests: &[Request]) -> Vec<u8> {
         let mut datagram = Vec::new();
         for request in requests {
             datagram.extend(padding(datagram.len()));
             self.sequence += 1;
             datagram.extend(request.bytes(self.sequence));
         }
-        self.say(who, &datagram);
-        self.listen(who, &format!("after {requests:?}"))
+        datagram
     }
 
     /// The same, with any bytes.

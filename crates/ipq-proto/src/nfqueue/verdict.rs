@@ -14,6 +14,7 @@ use crate::netlink::attribute::{FixedAttribute, HEADER_LEN, RawAttribute, attrib
 const VERDICT_HDR: u16 = 2;
 const MARK: u16 = 3;
 const PAYLOAD: u16 = 10;
+const PRIORITY: u16 = 21;
 
 /// A verdict on the wire, for one packet or for a batch; a mark and a replacement may follow it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -87,6 +88,9 @@ pub struct VerdictRequest<'a> {
     pub verdict: Verdict,
     /// The netfilter mark it gets.
     pub mark: Option<u32>,
+    /// The priority it gets in queueing disciplines.
+    #[doc(alias = "NFQA_PRIORITY")]
+    pub priority: Option<u32>,
     /// The packet that takes its place.
     pub replacement: Option<&'a [u8]>,
 }
@@ -99,25 +103,24 @@ impl<'a> VerdictRequest<'a> {
     /// If it is cut short, or a length in it lies.
     pub fn decode<O: ByteOrder + 'a>(body: &'a [u8]) -> Result<Option<Self>, DecodeError> {
         let (generic, rest) = Generic::split(body)?;
-        let (mut decided, mut mark, mut replacement) = (None, None, None);
+        let (mut decided, mut mark, mut priority, mut replacement) = (None, None, None, None);
         for attribute in attributes::<O>(rest) {
             let at = |error: DecodeError| error.at(size_of::<Generic>());
             let attribute = attribute.map_err(at)?;
+            let number = |what| attribute.value::<U32<NetworkEndian>>(what).map_err(at);
             match attribute.kind {
                 VERDICT_HDR => {
                     let raw: RawVerdict = attribute.value("verdict").map_err(at)?;
                     decided = Some((raw.id.get(), Verdict(raw.verdict.get())));
                 }
-                MARK => {
-                    let raw: U32<NetworkEndian> = attribute.value("mark").map_err(at)?;
-                    mark = Some(raw.get());
-                }
+                MARK => mark = Some(number("mark")?.get()),
+                PRIORITY => priority = Some(number("priority")?.get()),
                 PAYLOAD => replacement = Some(attribute.data),
                 _ => (),
             }
         }
         let queue = generic.queue();
-        Ok(decided.map(|(id, verdict)| Self { queue, id, verdict, mark, replacement }))
+        Ok(decided.map(|(id, verdict)| Self { queue, id, verdict, mark, priority, replacement }))
     }
 }
 
@@ -137,6 +140,9 @@ impl fmt::Display for VerdictRequest<'_> {
         write!(f, " queue {} id {}", self.queue, self.id)?;
         if let Some(mark) = self.mark {
             write!(f, " mark {mark:#x}")?;
+        }
+        if let Some(priority) = self.priority {
+            write!(f, " priority {priority}")?;
         }
         match self.replacement {
             Some(replacement) => write!(f, " replacement {} bytes", replacement.len()),

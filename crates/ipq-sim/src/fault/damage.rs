@@ -7,7 +7,7 @@ use ipq_sys::{Protocol, Transport};
 use zerocopy::IntoBytes;
 
 use super::schedule::Generator;
-use crate::reply::{self, Answer};
+use crate::reply::{self, Answer, Manner};
 
 /// In whose words the messages of a transport are.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ impl Language {
         let request = Message { header: Header { len, ..header }, body: &body, offset: 0 };
         let mut reply = Vec::new();
         let (request, port_id, error) = (&request, self.port_id, Some(errno));
-        let answer = Answer { request, port_id, error, acknowledged: Flags::NONE };
+        let answer = Answer { request, port_id, error, manner: Manner::OLD };
         reply::write(self.model, answer, &mut reply);
         reply
     }

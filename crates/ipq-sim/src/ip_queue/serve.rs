@@ -14,7 +14,7 @@ use crate::machine::Machine;
 use crate::netlink::SocketKey;
 use crate::packet::{Link, Packet, Position};
 use crate::queueing::NotQueued;
-use crate::reply::{self, Answer};
+use crate::reply::{self, Answer, Manner};
 use crate::trace::{QueueId, TraceEvent};
 
 impl Machine {
@@ -82,7 +82,7 @@ impl Machine {
         if error.is_some() || request.header.flags.contains(Flags::ACK) {
             let mut reply = self.buffers.take();
             let request = &request;
-            let answer = Answer { request, port_id, error, acknowledged: Flags::NONE };
+            let answer = Answer { request, port_id, error, manner: Manner::OLD };
             reply::write(model, answer, &mut reply);
             self.send_to(key, reply);
         }

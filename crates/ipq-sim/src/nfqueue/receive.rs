@@ -1,6 +1,6 @@
 //! What `nfnetlink_queue` makes of a message from user space, before it looks at its queues.
 
-use ipq_proto::netlink::attribute::attributes;
+use ipq_proto::netlink::attribute::{self, attributes};
 use ipq_proto::netlink::{Message, MessageType};
 use ipq_proto::nfqueue::{
     CONFIG, ConfigRequest, Generic, PACKET, SUBSYSTEM, VERDICT, VERDICT_BATCH, VerdictRequest,
@@ -11,6 +11,10 @@ use zerocopy::ByteOrder;
 /// The error number of the kernel for what it does not support itself; no program has a name for it.
 #[doc(alias = "ENOTSUPP")]
 const NOT_SUPPORTED: Errno = Errno(524);
+
+/// The type of the attribute for a VLAN tag.
+#[doc(alias = "NFQA_VLAN")]
+const VLAN: u16 = 19;
 
 /// A request that is well-formed.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +46,9 @@ pub(super) fn read<'a, O: ByteOrder + 'a>(message: &Message<'a>) -> Result<Reque
         VERDICT | VERDICT_BATCH => {
             let verdict = VerdictRequest::decode::<O>(body).map_err(too_short)?;
             let is_batch = message_type == VERDICT_BATCH;
+            if !is_batch && has_cut_vlan::<O>(&rest[..sound]) {
+                return Err(Errno::ERANGE);
+            }
             Ok(Request::Verdict { queue: generic.queue(), verdict, is_batch })
         }
         PACKET => Err(NOT_SUPPORTED),
@@ -52,6 +59,14 @@ pub(super) fn read<'a, O: ByteOrder + 'a>(message: &Message<'a>) -> Result<Reque
 
 fn is_of_subsystem(message_type: MessageType) -> bool {
     message_type.0 >> 8 == u16::from(SUBSYSTEM)
+}
+
+/// Whether a VLAN tag, which is for bridges alone, is too short for the attributes that it is made of.
+fn has_cut_vlan<O: ByteOrder>(bytes: &[u8]) -> bool {
+    let mut attributes = attributes::<O>(bytes).map_while(Result::ok);
+    attributes.any(|attribute| {
+        attribute.kind == VLAN && (1..attribute::HEADER_LEN).contains(&attribute.data.len())
+    })
 }
 
 /// How many bytes at the end of some attributes are not sound.

@@ -7,21 +7,25 @@ use ipq_proto::{Abi, Errno, Family};
 use zerocopy::ByteOrder;
 
 use super::receive::{Request, read};
-use super::{Nfqueues, Owner, SUPPORTED};
+use super::{ALL_FLAGS, Nfqueues, Owner};
 use crate::fate::Reason;
 use crate::machine::Machine;
 use crate::netlink::SocketKey;
 use crate::queueing::action;
-use crate::reply::{self, Answer};
-
-/// An acknowledgement does not repeat the body of the request, and says so: on kernels since 4.3.
-#[doc(alias = "NLM_F_CAPPED")]
-const CAPPED: Flags = Flags(0x100);
+use crate::reply::{self, Answer, Manner};
 
 impl Machine {
     /// A program sends `datagram` to the subsystems of netfilter: any number of messages, of which each is answered that
     /// fails or asks for it. The first one whose length lies ends the datagram, silently.
-    pub(crate) fn netfilter_datagram(&mut self, key: SocketKey, datagram: &[u8]) {
+    ///
+    /// # Errors
+    ///
+    /// `ENODATA` if it is empty.
+    pub(crate) fn netfilter_datagram(
+        &mut self,
+        key: SocketKey,
+        datagram: &[u8],
+    ) -> Result<(), Errno> {
         struct Serve<'m, 'd> {
             machine: &'m mut Machine,
             key: SocketKey,
@@ -44,7 +48,11 @@ impl Machine {
                 }
             }
         }
+        if datagram.is_empty() {
+            return Err(Errno::ENODATA);
+        }
         self.model.with(Serve { machine: self, key, datagram });
+        Ok(())
     }
 
     fn answer(&mut self, key: SocketKey, request: &Message<'_>, error: Option<Errno>) {
@@ -52,8 +60,8 @@ impl Machine {
         let mut reply = self.buffers.take();
         // Where ip_queue is at work, this is an old kernel.
         let is_old = self.ip_queues.iter().next().is_some();
-        let acknowledged = if is_old { Flags::NONE } else { CAPPED };
-        let answer = Answer { request, port_id, error, acknowledged };
+        let manner = if is_old { Manner::OLD } else { Manner::TODAY };
+        let answer = Answer { request, port_id, error, manner };
         reply::write(self.model, answer, &mut reply);
         self.send_to(key, reply);
     }
@@ -91,7 +99,7 @@ impl Machine {
         {
             return self.bind_family(command, family);
         }
-        let flags = checked_flags(config)?;
+        let flags = self.checked_flags(config)?;
         // Whoever has the queue alone may say anything of it.
         self.queues()?.of(owner, number)?;
         match command {
@@ -116,6 +124,25 @@ impl Machine {
             queue.max_length = max_length;
         }
         Ok(())
+    }
+
+    /// The options that a request sets, and which of them it means.
+    ///
+    /// Options need a mask, and must exist even if the mask leaves them out; what must be there for one to be of use
+    /// counts only if it is meant.
+    fn checked_flags(
+        &self,
+        config: &ConfigRequest,
+    ) -> Result<Option<(QueueFlags, QueueFlags)>, Errno> {
+        let Some(flags) = config.flags else { return Ok(None) };
+        let mask = config.mask.ok_or(Errno::EINVAL)?;
+        let meant = QueueFlags(flags.0 & mask.0);
+        let is_served = self.has_conntrack || !meant.contains(QueueFlags::CONNTRACK);
+        if ALL_FLAGS.contains(flags) && is_served {
+            Ok(Some((flags, mask)))
+        } else {
+            Err(Errno::EOPNOTSUPP)
+        }
     }
 
     /// Makes this module the handler of an address family, which it is wherever `ip_queue` is not.
@@ -177,12 +204,4 @@ impl Machine {
             self.finish_all(queue.flush(|_| true), Reason::PeerClosed);
         }
     }
-}
-
-/// The options that a request sets, and which of them it means. Options need a mask, and must be known even if the mask
-/// leaves them out.
-fn checked_flags(config: &ConfigRequest) -> Result<Option<(QueueFlags, QueueFlags)>, Errno> {
-    let Some(flags) = config.flags else { return Ok(None) };
-    let mask = config.mask.ok_or(Errno::EINVAL)?;
-    if SUPPORTED.contains(flags) { Ok(Some((flags, mask))) } else { Err(Errno::EOPNOTSUPP) }
 }

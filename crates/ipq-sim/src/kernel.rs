@@ -12,6 +12,7 @@ use crate::action::Action;
 use crate::builder::Builder;
 use crate::capture::{CaptureError, Entry, Timestamp};
 use crate::device::Device;
+use crate::extras::Extras;
 use crate::fate::{Fate, Outcome, Totals};
 use crate::ip_queue::IpQueueStatus;
 use crate::machine::{Event, Machine};
@@ -86,10 +87,20 @@ impl Kernel {
     ///
     /// If there is no such device.
     pub fn receive_from(&self, device: &str, sender: HardwareAddress, family: Family, data: &[u8]) {
+        self.receive_with(device, family, data, Extras { sender, ..Extras::default() });
+    }
+
+    /// The same, with whatever else a packet can bring along.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device, or none of a name in `extras`, or a part of them is longer than 65,531 bytes.
+    pub fn receive_with(&self, device: &str, family: Family, data: &[u8], extras: Extras) {
         let mut machine = self.lock();
         let device = machine.devices.index(device);
         let mut packet = machine.new_packet(family, data);
-        packet.link = machine.devices.link(device, sender);
+        packet.link = machine.devices.link(device, extras.sender);
+        extras.hand_over(&mut packet, &machine.devices);
         let now = machine.now();
         machine.plan(now, Event::Receive(packet, device));
     }
@@ -102,9 +113,18 @@ impl Kernel {
     /// The same, with a netfilter mark.
     #[doc(alias = "SO_MARK")]
     pub fn send_marked(&self, family: Family, data: &[u8], mark: u32) {
+        self.send_with(family, data, Extras { mark, ..Extras::default() });
+    }
+
+    /// The same, with whatever else a packet can bring along.
+    ///
+    /// # Panics
+    ///
+    /// If there is no device of a name in `extras`, or a part of them is longer than 65,531 bytes.
+    pub fn send_with(&self, family: Family, data: &[u8], extras: Extras) {
         let mut machine = self.lock();
         let mut packet = machine.new_packet(family, data);
-        packet.mark = mark;
+        extras.hand_over(&mut packet, &machine.devices);
         let now = machine.now();
         machine.plan(now, Event::Send(packet));
     }

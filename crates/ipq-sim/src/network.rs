@@ -26,17 +26,19 @@ impl Machine {
     pub(crate) fn new_packet(&mut self, family: Family, data: &[u8]) -> Packet {
         self.totals.entered += 1;
         Packet {
-            owner: None,
             number: self.totals.entered,
             family,
             data: self.buffers.copy(data),
             mark: 0,
+            priority: 0,
             timestamp: None,
             input: None,
             output: None,
             link: Link::default(),
             hw_protocol: ipq_proto::EtherType::NONE,
             checksums: Checksums::Unverified,
+            owner: None,
+            rare: None,
         }
     }
 
@@ -47,7 +49,6 @@ impl Machine {
         }
         packet.input = Some(device);
         packet.output = None;
-        packet.owner = None;
         packet.hw_protocol = packet.family.ether_type();
         let now = self.wall_clock();
         packet.timestamp.get_or_insert(now);
@@ -111,6 +112,9 @@ impl Machine {
                 if let Err(reason) = spend_hop(packet.family, &mut packet.data) {
                     self.finish(packet, Fate::Dropped(reason));
                     return None;
+                }
+                if packet.family == Family::Ipv4 {
+                    packet.priority = priority_of_service(&packet.data);
                 }
                 Some((packet, Hook::Forward))
             }
@@ -179,6 +183,9 @@ impl Machine {
         }
         if device == LOOPBACK {
             packet.link = self.devices.link(LOOPBACK, HardwareAddress::from_wire(6, [0; 8]));
+            // What is received is no socket's.
+            packet.owner = None;
+            packet.rare = None;
             return self.receive_packet(packet, LOOPBACK);
         }
         self.deliver(packet, Some(device));
@@ -216,5 +223,19 @@ impl Machine {
             }
         }
         self.finish(packet, Fate::Delivered);
+    }
+}
+
+/// The priority that an IPv4 packet is forwarded with, by the type of service in its header.
+#[doc(alias("TOS", "TC_PRIO_BULK", "TC_PRIO_INTERACTIVE"))]
+fn priority_of_service(packet: &[u8]) -> u32 {
+    const THROUGHPUT: u8 = 0x08;
+    const LOW_DELAY: u8 = 0x10;
+    const BOTH: u8 = THROUGHPUT | LOW_DELAY;
+    match packet.get(1).map(|service| service & BOTH) {
+        Some(THROUGHPUT) => 2,
+        Some(LOW_DELAY) => 6,
+        Some(BOTH) => 4,
+        _ => 0,
     }
 }

@@ -4,6 +4,7 @@ use ipq_proto::{EtherType, Family, HardwareAddress, HardwareType, Hook};
 
 use crate::capture::Timestamp;
 use crate::device::DeviceIndex;
+use crate::extras::Rare;
 
 /// A packet inside the kernel. It is moved, never copied, so that it can end only once.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Packet {
     /// The packet from its IP header on.
     pub(crate) data: Vec<u8>,
     pub(crate) mark: u32,
+    /// In queueing disciplines.
+    pub(crate) priority: u32,
     /// When it arrived; a packet made on this host has not arrived.
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) input: Option<DeviceIndex>,
@@ -23,6 +26,8 @@ pub(crate) struct Packet {
     pub(crate) checksums: Checksums,
     /// Whose socket sent it, on this host.
     pub(crate) owner: Option<Owner>,
+    /// What few packets have.
+    pub(crate) rare: Option<Box<Rare>>,
 }
 
 /// The user and group that a socket belongs to: root, unless it is said.

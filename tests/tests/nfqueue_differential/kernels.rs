@@ -1,12 +1,14 @@
 //! The two kernels: [`Kernels`].
 
+use core::ops::Range;
 use core::time::Duration;
 use std::fmt::Write;
 use std::fs;
 use std::io::IoSlice;
 
-use ipq_proto::netlink::{messages, padding};
-use ipq_proto::nfqueue::Message;
+use ipq_proto::netlink::attribute::{self, attributes};
+use ipq_proto::netlink::{HEADER_LEN, Message as NetlinkMessage, messages, padding};
+use ipq_proto::nfqueue::{Generic, Message, PACKET};
 use ipq_sim::{Builder, Kernel, Socket};
 use ipq_sys::{Deadline, NetlinkSocket, Protocol, Received, Transport};
 use ipq_tests::namespace::{Skipped, tool};
@@ -15,7 +17,7 @@ use zerocopy::NativeEndian;
 use crate::request::Request;
 
 /// How long the real kernel may take to say what the simulated one has said. Only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A real kernel in an own network and a simulated one, with the same sockets to each, under the same port ids.
 ///
@@ -115,6 +117,14 @@ impl Kernels {
         self.simulated.run();
     }
 
+    /// That all sockets hear the same now.
+    #[track_caller]
+    pub(crate) fn listen_all(&mut self, when: &str) {
+        for who in 0..self.real_sockets.len() {
+            self.listen(who, when);
+        }
+    }
+
     /// All that the socket `who` hears now.
     #[track_caller]
     pub(crate) fn listen(&mut self, who: usize, when: &str) -> Vec<Heard> {
@@ -160,11 +170,31 @@ fn hear(socket: &mut dyn Transport, patience: Duration) -> Option<Heard> {
         patience => Deadline::At(socket.now() + patience),
     };
     match socket.receive(&mut buffer, deadline).unwrap() {
-        Received::Datagram { len } => Some(Heard::Message(buffer[..len].to_vec())),
+        Received::Datagram { len } => {
+            let mut message = buffer[..len].to_vec();
+            if let Some(time) = arrival_time(&message) {
+                message[time].fill(0xff);
+            }
+            Some(Heard::Message(message))
+        }
         Received::Overrun => Some(Heard::Overrun),
         Received::TimedOut | Received::Ended => None,
         other => panic!("a kernel never says {other:?}"),
     }
+}
+
+/// Where the time of arrival is in the message of a packet. It is nobody's but the one kernel's.
+pub(crate) fn arrival_time(message: &[u8]) -> Option<Range<usize>> {
+    const TIMESTAMP: u16 = 4;
+    const HEADERS: usize = HEADER_LEN + size_of::<Generic>();
+    let (message, _) = NetlinkMessage::decode::<NativeEndian>(message).ok()?;
+    if message.header.message_type != PACKET {
+        return None;
+    }
+    let mut attributes = attributes::<NativeEndian>(message.body.get(size_of::<Generic>()..)?);
+    let time = attributes.find_map(|attribute| attribute.ok().filter(|at| at.kind == TIMESTAMP))?;
+    let start = HEADERS + time.offset + attribute::HEADER_LEN;
+    Some(start..start + time.data.len())
 }
 
 /// Each message on a line, and its bytes on the next.

@@ -32,6 +32,8 @@ macro_rules! in_own_networks {
 }
 
 mod kernels;
+mod network;
+mod packets;
 mod random;
 mod request;
 mod written;

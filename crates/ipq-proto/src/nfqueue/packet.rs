@@ -283,7 +283,8 @@ impl<'a> Packet<'a> {
 
     /// Writes the message a kernel sends of this packet into `buffer` and returns its length.
     ///
-    /// As a real kernel's, its length is without the payload's padding, and the payload comes last.
+    /// As a real kernel's, its length is without the payload's padding, and its attributes are in the order of Linux
+    /// 6.18: the payload comes last.
     ///
     /// # Errors
     ///
@@ -322,23 +323,19 @@ impl<'a> Packet<'a> {
         Ok(len)
     }
 
+    /// Everything between the packet header and the payload, in the kernel's order.
     fn write_attributes<O: ByteOrder>(&self, to: &mut Writer<'_, O>) -> Result<(), DoesNotFit> {
-        let numbers = [
-            (kind::IFINDEX_INDEV, self.input_device),
-            (kind::IFINDEX_PHYSINDEV, self.physical_input_device),
-            (kind::IFINDEX_OUTDEV, self.output_device),
-            (kind::IFINDEX_PHYSOUTDEV, self.physical_output_device),
-            (kind::MARK, self.mark),
-            (kind::PRIORITY, self.priority),
-            (kind::UID, self.uid),
-            (kind::GID, self.gid),
-            (kind::CT_INFO, self.conntrack_info),
-            (kind::CAP_LEN, self.packet_len),
-            (kind::SKB_INFO, self.skb_info.map(|info| info.0)),
-        ];
-        for (kind, number) in numbers {
-            number.map_or(Ok(()), |number| to.attribute(kind, Be32::new(number).as_bytes()))?;
-        }
+        numbers(
+            to,
+            [
+                (kind::IFINDEX_INDEV, self.input_device),
+                (kind::IFINDEX_PHYSINDEV, self.physical_input_device),
+                (kind::IFINDEX_OUTDEV, self.output_device),
+                (kind::IFINDEX_PHYSOUTDEV, self.physical_output_device),
+                (kind::MARK, self.mark),
+                (kind::PRIORITY, self.priority),
+            ],
+        )?;
         if let Some(address) = self.hw_address {
             let (len, address) = (u16::from(address.claimed_len()).into(), address.field());
             let raw = RawHardwareAddress { len, _pad: [0; 2], address };
@@ -349,18 +346,41 @@ impl<'a> Packet<'a> {
             let inner = [(kind::VLAN_PROTO, protocol.as_bytes()), (kind::VLAN_TCI, tci.as_bytes())];
             to.nest(kind::VLAN, inner)?;
         }
+        bytes(to, [(kind::L2HDR, self.link_header)])?;
         if let Some(Timestamp { seconds, microseconds }) = self.timestamp {
             let raw = RawTimestamp { seconds: seconds.into(), microseconds: microseconds.into() };
             to.attribute(kind::TIMESTAMP, raw.as_bytes())?;
         }
-        let data = [
-            (kind::L2HDR, self.link_header),
-            (kind::SECCTX, self.security_context),
-            (kind::CT, self.conntrack),
-        ];
-        data.into_iter()
-            .try_for_each(|(kind, data)| data.map_or(Ok(()), |data| to.attribute(kind, data)))
+        numbers(to, [(kind::UID, self.uid), (kind::GID, self.gid)])?;
+        bytes(to, [(kind::SECCTX, self.security_context), (kind::CT, self.conntrack)])?;
+        numbers(
+            to,
+            [
+                (kind::CT_INFO, self.conntrack_info),
+                (kind::CAP_LEN, self.packet_len),
+                (kind::SKB_INFO, self.skb_info.map(|info| info.0)),
+            ],
+        )
     }
+}
+
+/// Writes the numbers that are there, an attribute each.
+fn numbers<O: ByteOrder, const N: usize>(
+    to: &mut Writer<'_, O>,
+    numbers: [(u16, Option<u32>); N],
+) -> Result<(), DoesNotFit> {
+    numbers.into_iter().try_for_each(|(kind, number)| {
+        number.map_or(Ok(()), |number| to.attribute(kind, Be32::new(number).as_bytes()))
+    })
+}
+
+/// Writes the data that are there, an attribute each.
+fn bytes<O: ByteOrder, const N: usize>(
+    to: &mut Writer<'_, O>,
+    data: [(u16, Option<&[u8]>); N],
+) -> Result<(), DoesNotFit> {
+    data.into_iter()
+        .try_for_each(|(kind, data)| data.map_or(Ok(()), |data| to.attribute(kind, data)))
 }
 
 /// Bytes that an attribute takes, its header and padding included.

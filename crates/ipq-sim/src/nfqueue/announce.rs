@@ -2,7 +2,7 @@
 
 use ipq_proto::abi::AbiVisitor;
 use ipq_proto::nfqueue::{self as wire, QueueFlags, SkbInfo};
-use ipq_proto::{Abi, CopyMode, DataModel, Family};
+use ipq_proto::{Abi, CopyMode, DataModel, Family, Hook};
 
 use super::{Nfqueue, Refusal};
 use crate::fate::Reason;
@@ -12,7 +12,7 @@ use crate::queueing::NotQueued;
 use crate::rule::Destination;
 use crate::trace::{QueueId, TraceEvent};
 
-/// Room for everything in a message but its payload, and for what a packet brings along, in bytes.
+/// Room for everything in a message that is of a fixed size, and for the headers and padding of the rest, in bytes.
 const HEAD_LEN: usize = 512;
 
 impl Machine {
@@ -90,6 +90,10 @@ fn describe(
         CopyMode::None | CopyMode::Metadata => (None, None),
     };
     let owner = packet.owner.filter(|_| flags.contains(QueueFlags::UID_GID));
+    let rare = packet.rare.as_deref();
+    let security_context = rare.and_then(|rare| rare.security_context.as_deref());
+    let conntrack = rare.and_then(|rare| rare.conntrack.as_ref());
+    let conntrack = conntrack.filter(|_| flags.contains(QueueFlags::CONNTRACK));
     // Of what comes from outside nobody has looked at the checksums yet.
     let is_unverified = packet.input.is_some() && packet.checksums == Checksums::Unverified;
     wire::Packet {
@@ -99,21 +103,33 @@ fn describe(
         hw_protocol: packet.family.ether_type(),
         hook: position.hook,
         mark: Some(packet.mark).filter(|&mark| mark != 0),
-        timestamp: packet.timestamp.filter(|_| packet.input.is_some()).and_then(|time| {
-            let seconds = u64::try_from(time.seconds()).ok()?;
-            let microseconds = u64::from(time.nanoseconds() / 1000);
-            Some(wire::Timestamp { seconds, microseconds })
-        }),
+        priority: Some(packet.priority).filter(|&priority| priority != 0),
+        timestamp: arrival(packet, position.hook),
         input_device: packet.input,
         output_device: packet.output,
+        physical_input_device: rare.and_then(|rare| rare.bridge_input),
+        physical_output_device: rare.and_then(|rare| rare.bridge_output),
+        vlan: rare.and_then(|rare| rare.vlan),
+        link_header: rare.and_then(|rare| rare.link_header.as_deref()),
+        security_context: security_context.filter(|_| flags.contains(QueueFlags::SECURITY_CONTEXT)),
+        conntrack: conntrack.map(|(attributes, _)| attributes.as_slice()),
+        conntrack_info: conntrack.map(|(_, state)| *state),
         hw_address: Some(packet.link.address).filter(|address| !address.is_empty()),
         packet_len,
         skb_info: is_unverified.then_some(SkbInfo::CHECKSUM_NOT_VERIFIED),
         uid: owner.map(|owner| owner.uid),
         gid: owner.map(|owner| owner.gid),
         payload,
-        ..wire::Packet::default()
     }
+}
+
+/// When a packet arrived. Once it is forwarded the time is that of its departure, which is not known yet.
+fn arrival(packet: &Packet, hook: Hook) -> Option<wire::Timestamp> {
+    let is_known = packet.input.is_some() && hook != Hook::PostRouting;
+    let time = packet.timestamp.filter(|_| is_known)?;
+    let seconds = u64::try_from(time.seconds()).ok()?;
+    let microseconds = u64::from(time.nanoseconds() / 1000);
+    Some(wire::Timestamp { seconds, microseconds })
 }
 
 /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.
@@ -132,7 +148,10 @@ fn encode(model: DataModel, packet: &wire::Packet<'_>, buffer: &mut Vec<u8>) {
 
         fn visit<A: Abi>(self) {
             let Self(packet, buffer) = self;
-            buffer.resize(HEAD_LEN + packet.payload.map_or(0, <[u8]>::len), 0);
+            let wire::Packet { payload, link_header, security_context, conntrack, .. } = packet;
+            let data = [payload, link_header, security_context, conntrack];
+            let len: usize = data.into_iter().flatten().map(|data| data.len()).sum();
+            buffer.resize(HEAD_LEN + len, 0);
             let len = packet.encode::<A::Order>(buffer).expect("there is room for every attribute");
             buffer.truncate(len);
         }

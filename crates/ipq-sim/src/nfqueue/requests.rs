@@ -11,6 +11,7 @@ use super::{ALL_FLAGS, Nfqueues, Owner};
 use crate::fate::Reason;
 use crate::machine::Machine;
 use crate::netlink::SocketKey;
+use crate::packet::Packet;
 use crate::queueing::action;
 use crate::reply::{self, Answer, Manner};
 
@@ -178,7 +179,7 @@ impl Machine {
         }
         if !is_batch {
             let (mut packet, position) = queue.waiting.take(request.id).ok_or(Errno::ENOENT)?;
-            packet.mark = request.mark.unwrap_or(packet.mark);
+            relabel(&mut packet, &request);
             self.decide(packet, position, verdict, request.replacement);
             return Ok(());
         }
@@ -190,7 +191,7 @@ impl Machine {
         }
         let found = if taken.is_empty() { Err(Errno::ENOENT) } else { Ok(()) };
         for (mut packet, position) in taken.drain(..) {
-            packet.mark = request.mark.unwrap_or(packet.mark);
+            relabel(&mut packet, &request);
             self.decide(packet, position, verdict, None);
         }
         self.batch = taken;
@@ -204,4 +205,10 @@ impl Machine {
             self.finish_all(queue.flush(|_| true), Reason::PeerClosed);
         }
     }
+}
+
+/// Gives a packet the mark and the priority of its verdict.
+fn relabel(packet: &mut Packet, request: &VerdictRequest<'_>) {
+    packet.mark = request.mark.unwrap_or(packet.mark);
+    packet.priority = request.priority.unwrap_or(packet.priority);
 }

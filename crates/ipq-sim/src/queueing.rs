@@ -109,7 +109,8 @@ impl Machine {
         }
         match action(verdict) {
             Verdict::Accept => self.walk(packet, position.next_function()),
-            Verdict::Repeat => self.walk(packet, position),
+            // With anything in its upper bits it is no verdict that the kernel knows.
+            Verdict::Repeat if verdict == Verdict::Repeat => self.walk(packet, position),
             Verdict::Stop => self.walk(packet, position.past_all()),
             Verdict::Queue => {
                 let [high, low, ..] = verdict.0.to_be_bytes();

@@ -36,4 +36,5 @@ mod network;
 mod packets;
 mod random;
 mod request;
+mod verdicts;
 mod written;

@@ -146,13 +146,41 @@ impl Kernels {
     /// That both kernels say the same of their queues; returns it.
     #[track_caller]
     pub(crate) fn status(&self) -> String {
-        let real = fs::read_to_string("/proc/net/netfilter/nfnetlink_queue").unwrap();
+        let [(_, simulated), (_, real)] = self.statuses();
+        assert_eq!(simulated, real, "simulated and real");
+        real
+    }
+
+    /// What each kernel says of its queues.
+    pub(crate) fn statuses(&self) -> [(&'static str, String); 2] {
         let mut simulated = String::new();
         for queue in self.simulated.nfqueue_status() {
             let _ = writeln!(simulated, "{queue}");
         }
-        assert_eq!(simulated, real, "simulated and real");
-        real
+        let real = fs::read_to_string("/proc/net/netfilter/nfnetlink_queue").unwrap();
+        [("simulated", simulated), ("real", real)]
+    }
+
+    /// Gives the first socket to each kernel a receive buffer of this many bytes.
+    pub(crate) fn set_receive_buffers(&mut self, bytes: usize) {
+        self.real_sockets[0].set_receive_buffer(bytes).unwrap();
+        self.simulated_sockets[0].set_receive_buffer(bytes).unwrap();
+    }
+
+    /// That the first socket to each kernel hears of a full receive buffer first and only then, and of each packet that
+    /// waits.
+    #[track_caller]
+    pub(crate) fn overruns_are_told_once(&mut self) {
+        let statuses = self.statuses();
+        let sockets: [&mut dyn Transport; 2] =
+            [&mut self.simulated_sockets[0], &mut self.real_sockets[0]];
+        for (socket, (kernel, status)) in sockets.into_iter().zip(statuses) {
+            let heard: Vec<_> = core::iter::from_fn(|| hear(socket, Duration::ZERO)).collect();
+            assert_eq!(heard[0], Heard::Overrun, "{kernel}");
+            assert!(!heard[1..].contains(&Heard::Overrun), "{kernel}");
+            let waiting = status.split_ascii_whitespace().nth(2).unwrap();
+            assert_eq!((heard.len() - 1).to_string(), waiting, "{kernel}");
+        }
     }
 
     /// Closes the socket `who`, as the last one.

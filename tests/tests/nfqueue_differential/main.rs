@@ -34,6 +34,7 @@ macro_rules! in_own_networks {
 mod kernels;
 mod network;
 mod packets;
+mod queueing;
 mod random;
 mod request;
 mod verdicts;

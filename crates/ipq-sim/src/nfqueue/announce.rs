@@ -68,9 +68,11 @@ impl Machine {
 }
 
 impl Nfqueue {
-    /// Counts a message that its reader's buffer had no room for.
+    /// Counts a message that its reader's buffer had no room for, unless its packet passes.
     fn count_lost_message(&mut self) {
-        self.user_dropped = self.user_dropped.wrapping_add(1);
+        if !self.fails_open() {
+            self.user_dropped = self.user_dropped.wrapping_add(1);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::machine::Machine;
 /// `ip6_queue` loaded when a program opens a socket to them, which gives them the packets of their family.
 #[derive(Clone, Debug)]
 #[must_use]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Builder {
     seed: u64,
     model: DataModel,
@@ -20,6 +21,8 @@ pub struct Builder {
     routes: Vec<(IpNet, String)>,
     absent: Vec<Family>,
     has_nfqueue: bool,
+    has_conntrack: bool,
+    has_arrival_times: bool,
     count_only: bool,
     trace: bool,
 }
@@ -34,6 +37,8 @@ impl Default for Builder {
             routes: Vec::new(),
             absent: Vec::new(),
             has_nfqueue: true,
+            has_conntrack: false,
+            has_arrival_times: true,
             count_only: false,
             trace: false,
         }
@@ -80,6 +85,19 @@ impl Builder {
         Self { has_nfqueue: false, ..self }
     }
 
+    /// Tracks connections, as far as queues can tell: they can be asked for what packets
+    /// [bring along](crate::Extras::conntrack) of it.
+    #[doc(alias = "nf_conntrack")]
+    pub fn with_conntrack(self) -> Self {
+        Self { has_conntrack: true, ..self }
+    }
+
+    /// Has `nfnetlink_queue` tell no arrival times, as a kernel does in which nobody has asked for them.
+    #[doc(alias = "SO_TIMESTAMP")]
+    pub fn without_arrival_times(self) -> Self {
+        Self { has_arrival_times: false, ..self }
+    }
+
     /// Keeps a [trace](Kernel::take_trace) of everything that happens.
     pub fn trace(self) -> Self {
         Self { trace: true, ..self }
@@ -109,6 +127,8 @@ impl Builder {
         if !self.has_nfqueue {
             machine.nfqueues = None;
         }
+        machine.has_conntrack = self.has_conntrack;
+        machine.has_arrival_times = self.has_arrival_times;
         if self.trace {
             machine.trace.keep_all();
         }

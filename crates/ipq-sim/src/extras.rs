@@ -5,7 +5,7 @@ use ipq_proto::netlink::attribute;
 use ipq_proto::nfqueue::Vlan;
 
 use crate::device::{DeviceIndex, Devices};
-use crate::packet::{Owner, Packet};
+use crate::packet::Packet;
 
 /// How long a part of [`Extras`] may be, in bytes: what the length field of an attribute can say.
 const MAX_LEN: usize = 0xffff - attribute::HEADER_LEN;
@@ -59,6 +59,7 @@ pub struct Extras {
 /// What of [`Extras`] is rare enough to be kept apart from the packet.
 #[derive(Debug)]
 pub(crate) struct Rare {
+    pub(crate) owner: Option<(u32, u32)>,
     pub(crate) security_context: Option<Vec<u8>>,
     pub(crate) conntrack: Option<(Vec<u8>, u32)>,
     pub(crate) bridge_input: Option<DeviceIndex>,
@@ -83,9 +84,9 @@ impl Extras {
         let Self { mark, priority, sender: _, owner, .. } = self;
         packet.mark = mark;
         packet.priority = priority;
-        packet.owner = owner.map(|(uid, gid)| Owner { uid, gid });
         let index = |name: Option<String>| name.map(|name| devices.index(&name));
         let rare = Rare {
+            owner,
             security_context: self.security_context,
             conntrack: self.conntrack,
             bridge_input: index(self.bridge_input),
@@ -100,7 +101,8 @@ impl Extras {
 impl Rare {
     /// Whether there is anything in it.
     fn is_something(&self) -> bool {
-        self.security_context.is_some()
+        self.owner.is_some()
+            || self.security_context.is_some()
             || self.conntrack.is_some()
             || self.bridge_input.is_some()
             || self.bridge_output.is_some()

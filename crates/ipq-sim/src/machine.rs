@@ -50,6 +50,8 @@ pub(crate) struct Machine {
     pub(crate) nfqueues: Option<Nfqueues>,
     /// Whether connections are tracked.
     pub(crate) has_conntrack: bool,
+    /// Whether queues of `nfnetlink_queue` are told when packets arrived.
+    pub(crate) has_arrival_times: bool,
     /// Packets that one verdict lets go on, while it does; kept for its memory.
     pub(crate) batch: Vec<(Packet, Position)>,
     pub(crate) buffers: Buffers,
@@ -117,6 +119,7 @@ impl Machine {
             ip_queues: IpQueues::new(seed, model.word_len()),
             nfqueues: Some(Nfqueues::default()),
             has_conntrack: false,
+            has_arrival_times: true,
             batch: Vec::new(),
             buffers: Buffers::default(),
             replays: Replays::default(),

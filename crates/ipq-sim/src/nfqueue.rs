@@ -1,7 +1,16 @@
 //! `nfnetlink_queue`: the queues of one kernel, by number.
 //!
 //! It holds what waits for a verdict and knows which program has which queue. What it decides to do with packets,
-//! the kernel does ([`network`](crate::network)). The rules are those of Linux 6.18, where the same requests were sent.
+//! the kernel does ([`network`](crate::network)). The rules are those of Linux 6.18, next to which it is tested: told
+//! the same, both answer the same, byte for byte. Where they differ this one is wrong, but for these rules:
+//!
+//! - It is the only subsystem of netfilter here. Messages to any other one are answered `EOPNOTSUPP`, whatever a real
+//!   kernel may have.
+//! - Connections are tracked only if the kernel is built so, and then by whoever makes the packets. The real kernel beside
+//!   it has no connection tracking.
+//! - No packet is longer than its device sends: there are none for the hardware to cut up (GSO).
+//! - What a message costs in a receive buffer depends on a kernel's build ([`netlink`](crate::netlink)).
+//! - Which of several queues gets the packets between two addresses is drawn from the seed; a real kernel draws it too.
 
 use core::cmp::Reverse;
 use core::fmt;

@@ -24,17 +24,8 @@ pub(crate) struct Packet {
     pub(crate) link: Link,
     pub(crate) hw_protocol: EtherType,
     pub(crate) checksums: Checksums,
-    /// Whose socket sent it, on this host.
-    pub(crate) owner: Option<Owner>,
     /// What few packets have.
     pub(crate) rare: Option<Box<Rare>>,
-}
-
-/// The user and group that a socket belongs to: root, unless it is said.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Owner {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
 }
 
 /// The link-layer header that a packet came in with.

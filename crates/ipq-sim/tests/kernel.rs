@@ -1,4 +1,4 @@
-//! The simulated kernel, from outside: every rule of spec/ip_queue-kernel.md, in both families.
+//! The simulated kernel, from outside: every rule of spec/ip_queue-kernel.md, in both families, and nfnetlink_queue.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
 
@@ -15,6 +15,8 @@ mod handlers;
 mod hooks;
 #[path = "kernel/hops.rs"]
 mod hops;
+#[path = "nfqueue/mod.rs"]
+mod nfqueue;
 #[path = "kernel/queueing.rs"]
 mod queueing;
 #[path = "kernel/random.rs"]

@@ -41,7 +41,10 @@ impl Machine {
             }
         };
         let id = queue.waiting.take_id();
-        let message = describe(&packet, position, (to.number, id), (mode, queue.flags));
+        let mut message = describe(&packet, position, (to.number, id), (mode, queue.flags));
+        if !self.has_arrival_times {
+            message.timestamp = None;
+        }
         let mut buffer = self.buffers.take();
         encode(self.model, &message, &mut buffer);
         let owner = queue.owner;
@@ -91,8 +94,9 @@ fn describe(
         }
         CopyMode::None | CopyMode::Metadata => (None, None),
     };
-    let owner = packet.owner.filter(|_| flags.contains(QueueFlags::UID_GID));
     let rare = packet.rare.as_deref();
+    let owner = rare.and_then(|rare| rare.owner);
+    let owner = owner.filter(|_| flags.contains(QueueFlags::UID_GID));
     let security_context = rare.and_then(|rare| rare.security_context.as_deref());
     let conntrack = rare.and_then(|rare| rare.conntrack.as_ref());
     let conntrack = conntrack.filter(|_| flags.contains(QueueFlags::CONNTRACK));
@@ -119,8 +123,8 @@ fn describe(
         hw_address: Some(packet.link.address).filter(|address| !address.is_empty()),
         packet_len,
         skb_info: is_unverified.then_some(SkbInfo::CHECKSUM_NOT_VERIFIED),
-        uid: owner.map(|owner| owner.uid),
-        gid: owner.map(|owner| owner.gid),
+        uid: owner.map(|(uid, _)| uid),
+        gid: owner.map(|(_, gid)| gid),
         payload,
     }
 }

@@ -19,6 +19,8 @@ mod modes;
 mod names;
 #[path = "session/nfqueue.rs"]
 mod nfqueue;
+#[path = "session/nfqueue_simulated.rs"]
+mod nfqueue_simulated;
 #[path = "session/reading.rs"]
 mod reading;
 #[path = "session/running.rs"]

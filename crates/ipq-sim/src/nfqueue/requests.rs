@@ -76,10 +76,7 @@ impl Machine {
         if !header.flags.contains(Flags::REQUEST) || header.message_type < MessageType::MIN_TYPE {
             return Ok(());
         }
-        if self.nfqueues.is_none() {
-            // Nobody knows these messages.
-            return Err(Errno::EINVAL);
-        }
+        self.queues()?;
         let request = read::<O>(message)?;
         let owner = Owner { socket: key, port_id: self.sockets.get(key).port_id };
         match request {

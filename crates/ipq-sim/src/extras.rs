@@ -59,7 +59,6 @@ pub struct Extras {
 /// What of [`Extras`] is rare enough to be kept apart from the packet.
 #[derive(Debug)]
 pub(crate) struct Rare {
-    pub(crate) owner: Option<(u32, u32)>,
     pub(crate) security_context: Option<Vec<u8>>,
     pub(crate) conntrack: Option<(Vec<u8>, u32)>,
     pub(crate) bridge_input: Option<DeviceIndex>,
@@ -85,8 +84,8 @@ impl Extras {
         packet.mark = mark;
         packet.priority = priority;
         let index = |name: Option<String>| name.map(|name| devices.index(&name));
+        packet.owner = owner;
         let rare = Rare {
-            owner,
             security_context: self.security_context,
             conntrack: self.conntrack,
             bridge_input: index(self.bridge_input),
@@ -101,8 +100,7 @@ impl Extras {
 impl Rare {
     /// Whether there is anything in it.
     fn is_something(&self) -> bool {
-        self.owner.is_some()
-            || self.security_context.is_some()
+        self.security_context.is_some()
             || self.conntrack.is_some()
             || self.bridge_input.is_some()
             || self.bridge_output.is_some()

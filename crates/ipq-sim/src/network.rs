@@ -37,6 +37,7 @@ impl Machine {
             link: Link::default(),
             hw_protocol: ipq_proto::EtherType::NONE,
             checksums: Checksums::Unverified,
+            owner: None,
             rare: None,
         }
     }
@@ -183,6 +184,7 @@ impl Machine {
         if device == LOOPBACK {
             packet.link = self.devices.link(LOOPBACK, HardwareAddress::from_wire(6, [0; 8]));
             // What is received is no socket's, and has no other link's header.
+            packet.owner = None;
             packet.rare = None;
             return self.receive_packet(packet, LOOPBACK);
         }

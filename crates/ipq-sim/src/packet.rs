@@ -24,6 +24,8 @@ pub(crate) struct Packet {
     pub(crate) link: Link,
     pub(crate) hw_protocol: EtherType,
     pub(crate) checksums: Checksums,
+    /// User and group of the socket that sent it, on this host.
+    pub(crate) owner: Option<(u32, u32)>,
     /// What few packets have.
     pub(crate) rare: Option<Box<Rare>>,
 }

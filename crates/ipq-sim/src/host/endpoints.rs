@@ -9,7 +9,7 @@ use ipq_sys::Clock;
 use super::endpoint::{Emitted, Endpoint, Place};
 use crate::device::{DeviceIndex, LOOPBACK};
 use crate::machine::{Event, Machine};
-use crate::packet::{Owner, Packet};
+use crate::packet::Packet;
 
 /// Names an endpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,7 +21,8 @@ pub(crate) struct Endpoints {
     all: Vec<Endpoint>,
     /// Whether the addresses of this host answer, although nothing may listen there yet.
     answers_here: bool,
-    owner: Owner,
+    /// User and group of the sockets of this host: root, unless it is said.
+    owner: (u32, u32),
     hosts: u32,
 }
 
@@ -40,7 +41,7 @@ impl Endpoints {
     }
 
     pub(crate) fn set_owner(&mut self, uid: u32, gid: u32) {
-        self.owner = Owner { uid, gid };
+        self.owner = (uid, gid);
     }
 
     /// Whether nobody is there to receive anything.

@@ -95,8 +95,7 @@ fn describe(
         CopyMode::None | CopyMode::Metadata => (None, None),
     };
     let rare = packet.rare.as_deref();
-    let owner = rare.and_then(|rare| rare.owner);
-    let owner = owner.filter(|_| flags.contains(QueueFlags::UID_GID));
+    let owner = packet.owner.filter(|_| flags.contains(QueueFlags::UID_GID));
     let security_context = rare.and_then(|rare| rare.security_context.as_deref());
     let conntrack = rare.and_then(|rare| rare.conntrack.as_ref());
     let conntrack = conntrack.filter(|_| flags.contains(QueueFlags::CONNTRACK));

@@ -64,17 +64,17 @@ struct packet {
 	ATTRIBUTE(physoutdev, __be32, 0);
 	ATTRIBUTE(mark, __be32, 0);
 	ATTRIBUTE(priority, __be32, 0);
+	ATTRIBUTE(hwaddr, struct nfqnl_msg_packet_hw, 0);
+	ATTRIBUTE(vlan, vlan, 0);
+	ATTRIBUTE(l2hdr, fourteen_bytes, 2);
+	ATTRIBUTE(timestamp, struct nfqnl_msg_packet_timestamp, 0);
 	ATTRIBUTE(uid, __be32, 0);
 	ATTRIBUTE(gid, __be32, 0);
+	ATTRIBUTE(secctx, seven_bytes, 1);
+	ATTRIBUTE(ct, eight_bytes, 0);
 	ATTRIBUTE(ct_info, __be32, 0);
 	ATTRIBUTE(cap_len, __be32, 0);
 	ATTRIBUTE(skb_info, __be32, 0);
-	ATTRIBUTE(hwaddr, struct nfqnl_msg_packet_hw, 0);
-	ATTRIBUTE(vlan, vlan, 0);
-	ATTRIBUTE(timestamp, struct nfqnl_msg_packet_timestamp, 0);
-	ATTRIBUTE(l2hdr, fourteen_bytes, 2);
-	ATTRIBUTE(secctx, seven_bytes, 1);
-	ATTRIBUTE(ct, eight_bytes, 0);
 	ATTRIBUTE(payload, five_bytes, 3);
 } PACKED;
 
@@ -179,23 +179,23 @@ __attribute__((used, section(SECTION_NAME))) const struct datagram golden_nfqueu
 		SET(physoutdev, __be32, NFQA_IFINDEX_PHYSOUTDEV, NET32(0x04040404)),
 		SET(mark, __be32, NFQA_MARK, NET32(0x05060708)),
 		SET(priority, __be32, NFQA_PRIORITY, NET32(0x11121314)),
-		SET(uid, __be32, NFQA_UID, NET32(0x21222324)),
-		SET(gid, __be32, NFQA_GID, NET32(0x31323334)),
-		SET(ct_info, __be32, NFQA_CT_INFO, NET32(0x41424344)),
-		SET(cap_len, __be32, NFQA_CAP_LEN, NET32(0x51525354)),
-		SET(skb_info, __be32, NFQA_SKB_INFO,
-		    NET32(NFQA_SKB_CSUMNOTREADY | NFQA_SKB_CSUM_NOTVERIFIED)),
 		SET(hwaddr, struct nfqnl_msg_packet_hw, NFQA_HWADDR,
 		    { .hw_addrlen = NET16(6), .hw_addr = { 2, 3, 4, 5, 6, 7, 8, 9 } }),
 		SET(vlan, vlan, NLA_F_NESTED | NFQA_VLAN,
 		    { SET(protocol, __be16, NFQA_VLAN_PROTO, NET16(0x88a8)),
 		      SET(tci, __be16, NFQA_VLAN_TCI, NET16(0x6162)) }),
-		SET(timestamp, struct nfqnl_msg_packet_timestamp, NFQA_TIMESTAMP,
-		    { .sec = NET64(0x7172737475767778ull), .usec = NET64(0x8182838485868788ull) }),
 		SET(l2hdr, fourteen_bytes, NFQA_L2HDR,
 		    { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 } }),
+		SET(timestamp, struct nfqnl_msg_packet_timestamp, NFQA_TIMESTAMP,
+		    { .sec = NET64(0x7172737475767778ull), .usec = NET64(0x8182838485868788ull) }),
+		SET(uid, __be32, NFQA_UID, NET32(0x21222324)),
+		SET(gid, __be32, NFQA_GID, NET32(0x31323334)),
 		SET(secctx, seven_bytes, NFQA_SECCTX, { { 's', 'e', 'c', 'r', 'e', 't', 's' } }),
 		SET(ct, eight_bytes, NFQA_CT, { { 8, 7, 6, 5, 4, 3, 2, 1 } }),
+		SET(ct_info, __be32, NFQA_CT_INFO, NET32(0x41424344)),
+		SET(cap_len, __be32, NFQA_CAP_LEN, NET32(0x51525354)),
+		SET(skb_info, __be32, NFQA_SKB_INFO,
+		    NET32(NFQA_SKB_CSUMNOTREADY | NFQA_SKB_CSUM_NOTVERIFIED)),
 		SET(payload, five_bytes, NFQA_PAYLOAD, { { 0x60, 1, 2, 3, 4 } }),
 	},
 	.acknowledgement = {

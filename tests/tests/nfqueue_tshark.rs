@@ -374,11 +374,11 @@ fn packet<O: ByteOrder + 'static>() -> Frame {
         ("netlink-netfilter.res_id", numbers([0x1234])),
         (
             "netlink.attr_len",
-            numbers([11, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 16, 20, 20, 18, 24, 12, 37]),
+            numbers([11, 8, 8, 8, 8, 8, 8, 16, 20, 18, 20, 8, 8, 24, 12, 8, 8, 8, 37]),
         ),
         (
             "netlink-netfilter.queue.attr",
-            numbers([1, 5, 7, 6, 8, 3, 21, 16, 17, 12, 13, 14, 9, 19, 4, 20, 18, 11, 10]),
+            numbers([1, 5, 7, 6, 8, 3, 21, 9, 19, 20, 4, 16, 17, 18, 11, 12, 13, 14, 10]),
         ),
         ("netlink-netfilter.queue.packet.id", numbers([0x0102_0304])),
         ("netlink-netfilter.queue.packet.protocol", numbers([0x0800])),

@@ -1,6 +1,5 @@
 //! The network of the kernel that runs the tests: namespaces, veth pairs, iptables.
 
-mod host;
 mod icmp;
 mod peer;
 mod tables;
@@ -14,12 +13,12 @@ use std::os::fd::OwnedFd;
 use std::thread::{self, JoinHandle};
 
 use ipq::{Error, Family, Options, Queue};
+use ipq_tests::host::{self, Host};
 use ipq_tests::namespace::{self, tool};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::network::{Network, Outcome, Peer, Ping, Place, Rule, Skipped, Socket, Transfer};
 use crate::support::PATIENCE;
-use host::Host;
 
 /// Runs `body`, the whole of the test with this path, in a network of its own.
 pub(crate) fn run(path: &str, body: impl FnOnce(&mut dyn Network) -> Outcome) {

@@ -1,19 +1,18 @@
 //! The two kernels: [`Kernels`].
 
-use core::ops::Range;
 use core::time::Duration;
 use std::fmt::Write;
 use std::fs;
 use std::io::IoSlice;
 
-use ipq_proto::netlink::attribute::{self, attributes};
-use ipq_proto::netlink::{HEADER_LEN, Message as NetlinkMessage, messages, padding};
-use ipq_proto::nfqueue::{Generic, Message, PACKET};
+use ipq_proto::netlink::{messages, padding};
+use ipq_proto::nfqueue::Message;
 use ipq_sim::{Builder, Kernel, Socket};
 use ipq_sys::{Deadline, NetlinkSocket, Protocol, Received, Transport};
 use ipq_tests::namespace::{Skipped, tool};
 use zerocopy::NativeEndian;
 
+use crate::arrival_times;
 use crate::request::Request;
 
 /// How long the real kernel may take to say what the simulated one has said. Only a test that fails waits so long.
@@ -200,7 +199,7 @@ fn hear(socket: &mut dyn Transport, patience: Duration) -> Option<Heard> {
     match socket.receive(&mut buffer, deadline).unwrap() {
         Received::Datagram { len } => {
             let mut message = buffer[..len].to_vec();
-            if let Some(time) = arrival_time(&message) {
+            if let Some(time) = arrival_times::place(&message) {
                 message[time].fill(0xff);
             }
             Some(Heard::Message(message))
@@ -209,20 +208,6 @@ fn hear(socket: &mut dyn Transport, patience: Duration) -> Option<Heard> {
         Received::TimedOut | Received::Ended => None,
         other => panic!("a kernel never says {other:?}"),
     }
-}
-
-/// Where the time of arrival is in the message of a packet. It is nobody's but the one kernel's.
-pub(crate) fn arrival_time(message: &[u8]) -> Option<Range<usize>> {
-    const TIMESTAMP: u16 = 4;
-    const HEADERS: usize = HEADER_LEN + size_of::<Generic>();
-    let (message, _) = NetlinkMessage::decode::<NativeEndian>(message).ok()?;
-    if message.header.message_type != PACKET {
-        return None;
-    }
-    let mut attributes = attributes::<NativeEndian>(message.body.get(size_of::<Generic>()..)?);
-    let time = attributes.find_map(|attribute| attribute.ok().filter(|at| at.kind == TIMESTAMP))?;
-    let start = HEADERS + time.offset + attribute::HEADER_LEN;
-    Some(start..start + time.data.len())
 }
 
 /// Each message on a line, and its bytes on the next.

@@ -24,6 +24,8 @@ macro_rules! in_own_networks {
     };
 }
 
+mod arrival_times;
+mod forwarding;
 mod kernels;
 mod network;
 mod packets;

@@ -2,24 +2,21 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::{Deref, DerefMut};
-use core::time::Duration;
 use std::fs;
-use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use etherparse::PacketBuilder;
 use ipq_proto::{Family, Hook};
 use ipq_sim::{Extras, Fate, Kernel, Match, Table, Target};
-use ipq_sys::{Deadline, NetlinkSocket, Received, Transport};
 use ipq_tests::namespace::{Outcome, Skipped, tool};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, sendto, setsockopt,
     socket, sockopt,
 };
 
+use crate::arrival_times;
 use crate::kernels::{Kernels, PATIENCE};
-use crate::request::Request;
 
 /// Both kernels, whose `lo` is up, with an application that receives datagrams at a port of each family.
 #[derive(Debug)]
@@ -28,6 +25,8 @@ pub(crate) struct Network {
     receivers: [UdpSocket; 2],
     /// They stay open: a packet is its socket's for as long as there is one.
     senders: [OwnedFd; 2],
+    /// It has the real kernel note when packets arrive.
+    _clock: UdpSocket,
 }
 
 /// What is sent besides the bytes.
@@ -59,49 +58,12 @@ impl Network {
         let receivers = receivers.map(|address: IpAddr| UdpSocket::bind((address, 0)).unwrap());
         for receiver in &receivers {
             receiver.set_read_timeout(Some(PATIENCE)).unwrap();
-            // With this the kernel notes when packets arrive.
-            setsockopt(receiver, sockopt::ReceiveTimestamp, &true).unwrap();
         }
         let senders = [AddressFamily::Inet, AddressFamily::Inet6].map(|family| {
             socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw).unwrap()
         });
-        let network = Self { kernels, receivers, senders };
-        network.wait_for_timestamps()?;
-        Ok(network)
-    }
-
-    /// Arrival times begin a while after somebody has asked for them.
-    fn wait_for_timestamps(&self) -> Outcome {
-        const NUMBER: u16 = 65_000;
-        const PORT: &str = "9";
-        let rule = |action| {
-            let target = ["NFQUEUE", "--queue-num", &NUMBER.to_string()].map(str::to_owned);
-            let mut arguments = vec!["-t", "raw", action, "PREROUTING", "-p", "udp"];
-            arguments.extend(["--dport", PORT, "-j"]);
-            let target: Vec<_> = target.iter().map(String::as_str).collect();
-            iptables(Family::Ipv4, &[arguments, target].concat())
-        };
-        rule("-A")?;
-        let mut socket =
-            NetlinkSocket::open(ipq_sys::Protocol::Netfilter, ipq_sys::SocketOptions::default())
-                .map_err(|error| Skipped(error.to_string()))?;
-        let mut buffer = [0; 1024];
-        let mut tell = |socket: &mut NetlinkSocket, request: &Request| {
-            let request = request.bytes(1);
-            socket.send(&[io::IoSlice::new(&request)]).unwrap();
-        };
-        tell(&mut socket, &Request::config(NUMBER).flags(1).bind().mode(1, 0));
-        let end = socket.now() + PATIENCE;
-        loop {
-            self.receivers[0].send_to(b"", (Ipv4Addr::LOCALHOST, 9)).unwrap();
-            let received = socket.receive(&mut buffer, Deadline::At(end)).unwrap();
-            let Received::Datagram { len } = received else {
-                panic!("the real kernel never notes arrival times: {received:?}");
-            };
-            if crate::kernels::arrival_time(&buffer[..len]).is_some() {
-                return rule("-D");
-            }
-        }
+        let clock = arrival_times::noted()?;
+        Ok(Self { kernels, receivers, senders, _clock: clock })
     }
 
     /// Adds a rule for all datagrams of UDP, or for those without `not_mark`.
@@ -223,7 +185,7 @@ fn index(family: Family) -> usize {
 }
 
 /// A header without an identification gets one of the kernel's.
-fn identify(packet: &mut [u8]) {
+pub(crate) fn identify(packet: &mut [u8]) {
     packet[4..6].copy_from_slice(&[0x12, 0x34]);
     packet[10..12].fill(0);
     let sum = etherparse::checksum::Sum16BitWords::new().add_slice(&packet[..20]);
@@ -240,7 +202,7 @@ fn owner() -> (u32, u32) {
 }
 
 /// Runs the family's iptables: that which writes nftables, or the older one where there is no other.
-fn iptables(family: Family, arguments: &[&str]) -> Outcome {
+pub(crate) fn iptables(family: Family, arguments: &[&str]) -> Outcome {
     let [nft, legacy] = match family {
         Family::Ipv4 => ["iptables-nft", "iptables-legacy"],
         Family::Ipv6 => ["ip6tables-nft", "ip6tables-legacy"],

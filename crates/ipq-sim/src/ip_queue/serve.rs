@@ -24,6 +24,10 @@ impl Machine {
     }
 
     /// Lets a packet wait in the queue of its family, whose module is loaded.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the packet comes back, and is not to be allocated for it"
+    )]
     pub(crate) fn enter_ip_queue(
         &mut self,
         packet: Packet,

@@ -17,6 +17,10 @@ const HEAD_LEN: usize = 512;
 
 impl Machine {
     /// Lets a packet wait in a queue of `nfnetlink_queue`.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the packet comes back, and is not to be allocated for it"
+    )]
     pub(crate) fn enter_nfqueue(
         &mut self,
         packet: Packet,

@@ -1,34 +1,35 @@
 //! Other hosts: network namespaces at the far end of a veth pair.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use ipq::Family;
-use ipq_tests::namespace::tool;
+use ipq_proto::Family;
 use nix::sched::{CloneFlags, setns};
 
-use crate::network::Skipped;
+use crate::namespace::{Skipped, tool};
 
 /// A network namespace, kept by a process that waits for the end of its input.
 #[derive(Debug)]
-pub(super) struct Host {
+pub struct Host {
     keeper: Child,
     namespace: Arc<File>,
 }
 
 /// The name of a host's device at its own end.
-pub(super) const FAR: &str = "eth0";
+pub const FAR: &str = "eth0";
 
 /// The device that leads to host `number`.
-pub(super) fn device(number: usize) -> String {
+pub fn device(number: usize) -> String {
     format!("to{number}")
 }
 
 /// An address on the link to host `number`.
-pub(super) fn address(number: usize, family: Family, is_far: bool) -> IpAddr {
+pub fn address(number: usize, family: Family, is_far: bool) -> IpAddr {
     let (link, end) = (u8::try_from(number).unwrap(), if is_far { 2 } else { 1 });
     match family {
         Family::Ipv4 => Ipv4Addr::new(10, 0, link, end).into(),
@@ -38,7 +39,11 @@ pub(super) fn address(number: usize, family: Family, is_far: bool) -> IpAddr {
 
 impl Host {
     /// Adds host `number` and the link to it.
-    pub(super) fn add(number: usize) -> Result<Self, Skipped> {
+    ///
+    /// # Errors
+    ///
+    /// If the machine does not allow it.
+    pub fn add(number: usize) -> Result<Self, Skipped> {
         // It says a line once it is where it should be.
         let mut keeper = Command::new("unshare")
             .args(["--net", "sh", "-c", "echo; cat"])
@@ -79,7 +84,7 @@ impl Host {
     }
 
     /// Runs `body` on this host.
-    pub(super) fn enter<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
+    pub fn enter<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
         let namespace = &self.namespace;
         thread::scope(|scope| {
             let there = scope.spawn(|| {
@@ -91,13 +96,13 @@ impl Host {
     }
 
     /// What [`go_to`] takes.
-    pub(super) fn namespace(&self) -> Arc<File> {
+    pub fn namespace(&self) -> Arc<File> {
         Arc::clone(&self.namespace)
     }
 }
 
 /// Moves the calling thread to another host.
-pub(super) fn go_to(namespace: &Arc<File>) {
+pub fn go_to(namespace: &Arc<File>) {
     setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
 }
 

@@ -29,6 +29,10 @@ pub fn device(number: usize) -> String {
 }
 
 /// An address on the link to host `number`.
+///
+/// # Panics
+///
+/// If there are more hosts than addresses: 256.
 pub fn address(number: usize, family: Family, is_far: bool) -> IpAddr {
     let (link, end) = (u8::try_from(number).unwrap(), if is_far { 2 } else { 1 });
     match family {
@@ -43,6 +47,10 @@ impl Host {
     /// # Errors
     ///
     /// If the machine does not allow it.
+    ///
+    /// # Panics
+    ///
+    /// If the program that keeps the namespace says nothing.
     pub fn add(number: usize) -> Result<Self, Skipped> {
         // It says a line once it is where it should be.
         let mut keeper = Command::new("unshare")
@@ -84,6 +92,10 @@ impl Host {
     }
 
     /// Runs `body` on this host.
+    ///
+    /// # Panics
+    ///
+    /// If `body` does, or the namespace cannot be entered.
     pub fn enter<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
         let namespace = &self.namespace;
         thread::scope(|scope| {
@@ -102,6 +114,10 @@ impl Host {
 }
 
 /// Moves the calling thread to another host.
+///
+/// # Panics
+///
+/// If it cannot be entered.
 pub fn go_to(namespace: &Arc<File>) {
     setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
 }

@@ -79,8 +79,7 @@ fn link_address(host: &Host) -> HardwareAddress {
         let mut addresses = devices.filter_map(|device| device.address);
         addresses.find_map(|address| address.as_link_addr()?.addr()).unwrap()
     });
-    let [a, b, c, d, e, f] = address;
-    HardwareAddress::from_wire(6, [a, b, c, d, e, f, 0, 0])
+    HardwareAddress::new(&address).unwrap()
 }
 
 fn packet(from: IpAddr, to: IpAddr, service: u8, hops: u8) -> Vec<u8> {

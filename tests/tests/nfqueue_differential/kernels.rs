@@ -1,7 +1,7 @@
 //! The two kernels: [`Kernels`].
 
+use core::fmt::Write;
 use core::time::Duration;
-use std::fmt::Write;
 use std::fs;
 use std::io::IoSlice;
 

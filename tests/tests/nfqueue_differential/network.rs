@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use etherparse::PacketBuilder;
 use ipq_proto::{Family, Hook};
-use ipq_sim::{Extras, Fate, Kernel, Match, Table, Target};
+use ipq_sim::{Extras, Fate, Match, Table, Target};
 use ipq_tests::namespace::{Outcome, Skipped, tool};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, sendto, setsockopt,
@@ -75,7 +75,10 @@ impl Network {
         target: Target,
     ) -> Outcome {
         let matching = Match::protocol(ipq_sim::Protocol::UDP);
-        let matching = not_mark.map_or(matching.clone(), |mark| matching.not_mark(mark));
+        let matching = match not_mark {
+            Some(mark) => matching.not_mark(mark),
+            None => matching,
+        };
         self.simulated.rule_in(table, hook, matching, target);
         let mut arguments = vec!["-t", table_name(table), "-A", chain(hook), "-p", "udp"];
         let mark = not_mark.map(|mark| mark.to_string());

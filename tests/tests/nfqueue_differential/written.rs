@@ -362,7 +362,7 @@ fn verdicts_over_nothing() -> Outcome {
             request.clone().mark(1),
             request.clone().replacement(b"x"),
             request.clone().decides(1, 1).mark(3).replacement(b"x"),
-            request.clone().decides(1, 1).replacement(&[0; 65_531]),
+            request.clone().decides(1, 1).replacement(&vec![0; 65_531]),
             request.clone().decides(1, 1).attribute(11, b"conntrack"),
         ];
         for request in &requests {

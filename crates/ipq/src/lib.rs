@@ -52,3 +52,8 @@ pub use ipq_sys::{Batch, Owner, Process};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The examples of the simulator's cookbook, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/simulator.md")]
+struct Cookbook;

@@ -63,6 +63,38 @@ pub enum Reason {
     TransportChecksum,
 }
 
+impl Fate {
+    /// All that there are.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let whole = [Self::Delivered, Self::Fragmented, Self::Reassembled];
+        let rules = Hook::ALL.map(Reason::Rule);
+        whole.into_iter().chain(Reason::OTHERS.into_iter().chain(rules).map(Self::Dropped))
+    }
+}
+
+impl Reason {
+    /// All but the rules.
+    const OTHERS: [Self; 17] = [
+        Self::NoQueue,
+        Self::NoPeer,
+        Self::CopyModeNone,
+        Self::QueueFull,
+        Self::ReceiveBufferFull,
+        Self::Verdict,
+        Self::ReplacementTooLong,
+        Self::PeerClosed,
+        Self::DeviceDown,
+        Self::ModuleUnloaded,
+        Self::HopLimit,
+        Self::TooLong,
+        Self::ReassemblyTimeout,
+        Self::Malformed,
+        Self::Short,
+        Self::IpChecksum,
+        Self::TransportChecksum,
+    ];
+}
+
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -182,6 +182,13 @@ impl fmt::Display for Direction {
     }
 }
 
+impl Fault {
+    /// The name it has in a scenario.
+    pub fn name(&self) -> &'static str {
+        text::Name::of(*self).as_str()
+    }
+}
+
 /// The name it has in a scenario, and what it is about: `delay 10ms`.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

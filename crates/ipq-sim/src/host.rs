@@ -115,7 +115,7 @@ impl Host {
     }
 
     /// The address from which this host talks to another one.
-    fn address_towards(&self, to: IpAddr) -> IpAddr {
+    pub(crate) fn address_towards(&self, to: IpAddr) -> IpAddr {
         let family = if to.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
         match &self.addresses {
             Some(_) => self.address(family),

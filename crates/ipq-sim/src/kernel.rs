@@ -242,6 +242,11 @@ impl Kernel {
         self.lock().trace.take()
     }
 
+    /// The packets that have ended since outcomes were last [taken](Self::take_outcomes), in that order.
+    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
+        self.lock().outcomes.clone().unwrap_or_default()
+    }
+
     /// Takes the packets that have ended since the last call, in the order they ended. Empty if the kernel was
     /// built only to [count](Builder::count_only) them.
     pub fn take_outcomes(&self) -> Vec<Outcome> {

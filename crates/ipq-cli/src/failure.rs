@@ -4,6 +4,7 @@ use core::fmt;
 use std::io;
 
 use ipq::Error;
+use ipq_sim::ScenarioError;
 use ipq_sim::capture::CaptureError;
 
 /// What ends a command before its time.
@@ -13,6 +14,12 @@ pub(crate) enum Failure {
     Output(io::Error),
     Capture(CaptureError),
     Signals(io::Error),
+    Scenario(ScenarioError),
+    /// Two runs with the same seed differ, first in this event.
+    NotRepeatable {
+        seed: u64,
+        line: usize,
+    },
 }
 
 impl fmt::Display for Failure {
@@ -22,6 +29,11 @@ impl fmt::Display for Failure {
             Self::Output(error) => write!(f, "writing the output: {error}"),
             Self::Capture(error) => error.fmt(f),
             Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
+            Self::Scenario(error) => error.fmt(f),
+            Self::NotRepeatable { seed, line } => write!(
+                f,
+                "two runs with seed {seed:#x} differ in event {line}: a bug of the simulator, see them with --trace"
+            ),
         }
     }
 }
@@ -29,6 +41,12 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Session(error)
+    }
+}
+
+impl From<ScenarioError> for Failure {
+    fn from(error: ScenarioError) -> Self {
+        Self::Scenario(error)
     }
 }
 

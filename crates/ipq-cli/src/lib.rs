@@ -9,11 +9,12 @@ mod failure;
 mod json;
 mod output;
 mod passer;
+mod sim;
 mod source;
 mod stop;
 mod text;
 
-pub use args::{Args, Command, CopyArg, PasserArgs, VerdictArg};
+pub use args::{Args, Command, CopyArg, PasserArgs, SimCommand, SimRunArgs, VerdictArg};
 
 use std::process::ExitCode;
 
@@ -24,5 +25,6 @@ pub fn main() -> ExitCode {
     let Args { command } = Args::parse();
     match command {
         Command::Passer(args) => passer::main(&args),
+        Command::Sim(command) => sim::main(&command),
     }
 }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use ipq::{Batch, Errno, Error, Event, Packet, PacketId, Queue, TransportName, Verdict};
 use ipq_sim::capture::{Precision, Timestamp, Writer};
 
-use crate::args::PasserArgs;
+use crate::args::{PasserArgs, transport};
 use crate::failure::Failure;
 use crate::json::Json;
 use crate::output::{Output, Summary, Trouble};
@@ -25,7 +25,7 @@ pub(crate) fn main(args: &PasserArgs) -> ExitCode {
         complain(&format_args!("{problem}\n\nFor more information, try 'ipq-cli passer --help'."));
         ExitCode::from(USAGE)
     };
-    let transport = match args.transport() {
+    let transport = match transport(args.transport.as_ref()) {
         Ok(transport) => transport,
         Err(problem) => return wrong_usage(&problem),
     };

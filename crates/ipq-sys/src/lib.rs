@@ -10,6 +10,7 @@ mod netlink_socket;
 mod owner;
 mod syscall;
 mod transport;
+pub mod unix;
 mod wait;
 
 pub use batch::Batch;

@@ -137,6 +137,24 @@ pub(crate) fn set_no_enobufs(socket: BorrowedFd<'_>, off: bool) -> nix::Result<(
     Errno::result(set).map(|_| ())
 }
 
+/// What the kernel knows a socket by, whatever descriptor refers to it. `nix` has it for other systems only.
+pub(crate) fn cookie(socket: BorrowedFd<'_>) -> nix::Result<u64> {
+    let mut cookie = 0_u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the kernel writes no more than the 8 bytes that `len` says `cookie` has, and how many it wrote to `len`;
+    // both live until the call returns.
+    let asked = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    Errno::result(asked).map(|_| cookie)
+}
+
 /// The name and the link-layer type of the device `index`. Any socket will do to ask, and answers for its own
 /// network namespace; `/sys` would answer for the one it was mounted in.
 pub(crate) fn device(socket: BorrowedFd<'_>, index: u32) -> nix::Result<DeviceInfo> {

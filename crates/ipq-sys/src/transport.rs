@@ -290,6 +290,16 @@ impl Protocol {
         }
     }
 
+    /// The protocol that socket(2) takes this number for, if it is one of these.
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            NETLINK_FIREWALL => Some(Self::Firewall),
+            NETLINK_IP6_FW => Some(Self::Ip6Firewall),
+            libc::NETLINK_NETFILTER => Some(Self::Netfilter),
+            _ => None,
+        }
+    }
+
     /// The number that socket(2) takes.
     pub const fn number(self) -> i32 {
         match self {

@@ -1,11 +1,13 @@
 //! What the program understands: [`Args`]. The arguments of each command are in a file of their own.
 
+mod decode;
 mod passer;
 mod sim;
 mod transport;
 
 use clap::{Parser, Subcommand};
 
+pub use decode::{DecodeArgs, FormatArg, OrderArg, ProtocolArg, WordArg};
 pub use passer::{CopyArg, PasserArgs, VerdictArg};
 pub use sim::{SimCommand, SimRunArgs};
 pub(crate) use transport::transport;
@@ -27,6 +29,8 @@ pub struct Args {
 pub enum Command {
     /// Give every queued packet the same verdict, and show it.
     Passer(PasserArgs),
+    /// Say what messages of a packet queue mean, and where they are wrong.
+    Decode(DecodeArgs),
     /// Run a simulated kernel.
     #[command(subcommand)]
     Sim(SimCommand),

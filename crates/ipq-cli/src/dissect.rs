@@ -18,7 +18,12 @@ pub(crate) struct Dissection<'b> {
 impl<'b> Dissection<'b> {
     /// Of this packet.
     pub(crate) fn of(packet: &Packet<'b>) -> Self {
-        Self { family: packet.family(), payload: packet.payload() }
+        Self::of_bytes(packet.family(), packet.payload())
+    }
+
+    /// Of these bytes from the IP header on.
+    pub(crate) const fn of_bytes(family: Family, payload: &'b [u8]) -> Self {
+        Self { family, payload }
     }
 }
 

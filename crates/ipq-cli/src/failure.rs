@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use ipq::Error;
 use ipq_sim::ScenarioError;
@@ -13,6 +14,11 @@ pub(crate) enum Failure {
     Session(Error),
     Output(io::Error),
     Capture(CaptureError),
+    /// A file cannot be read, or makes no sense.
+    Input {
+        path: PathBuf,
+        problem: String,
+    },
     Signals(io::Error),
     Scenario(ScenarioError),
     /// Two runs with the same seed differ, first in this event.
@@ -22,12 +28,20 @@ pub(crate) enum Failure {
     },
 }
 
+impl Failure {
+    /// A file cannot be read, or makes no sense.
+    pub(crate) fn reading(path: &Path, problem: impl fmt::Display) -> Self {
+        Self::Input { path: path.to_owned(), problem: problem.to_string() }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(error) => error.fmt(f),
             Self::Output(error) => write!(f, "writing the output: {error}"),
             Self::Capture(error) => error.fmt(f),
+            Self::Input { path, problem } => write!(f, "reading {}: {problem}", path.display()),
             Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
             Self::Scenario(error) => error.fmt(f),
             Self::NotRepeatable { seed, line } => write!(

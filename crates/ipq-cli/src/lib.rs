@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod decode;
 mod dissect;
 mod failure;
+mod hexdump;
 mod json;
 mod output;
 mod passer;
@@ -14,17 +16,46 @@ mod source;
 mod stop;
 mod text;
 
-pub use args::{Args, Command, CopyArg, PasserArgs, SimCommand, SimRunArgs, VerdictArg};
+pub use args::{
+    Args, Command, CopyArg, DecodeArgs, FormatArg, OrderArg, PasserArgs, ProtocolArg, SimCommand,
+    SimRunArgs, VerdictArg, WordArg,
+};
 
+use core::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use failure::Failure;
 
 /// Runs the program with the arguments of this process: 0 done, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
     let Args { command } = Args::parse();
     match command {
         Command::Passer(args) => passer::main(&args),
+        Command::Decode(args) => ended(decode::run(&args)),
         Command::Sim(command) => sim::main(&command),
     }
+}
+
+/// The exit status of a command that has done what it could, and says whether all was well.
+fn ended(result: Result<bool, Failure>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // Whoever read the output has seen enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a message to stderr. If nobody reads that, there is nobody to tell.
+fn complain(message: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "ipq-cli: {message}");
 }

@@ -87,6 +87,32 @@ impl Entry {
     }
 }
 
+/// One packet record of a capture, as [`Reader::next_record`] gives it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Record {
+    /// A packet, from its link layer on.
+    Frame {
+        /// The position in the file, from 1, as Wireshark counts.
+        number: u64,
+        /// When it was captured.
+        timestamp: Timestamp,
+        /// What it begins with.
+        link_type: LinkType,
+        /// Its bytes, as far as the capture has them.
+        data: Vec<u8>,
+        /// Its length on the wire in bytes, as claimed.
+        original_len: usize,
+    },
+    /// A record that contradicts itself.
+    Malformed {
+        /// The position in the file, from 1.
+        number: u64,
+        /// The contradiction.
+        reason: MalformedReason,
+    },
+}
+
 /// One packet of a capture that carries IP, from its IP header on.
 ///
 /// Padding of the link layer is trimmed as a kernel does it; a packet that a file holds without a

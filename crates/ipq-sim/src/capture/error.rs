@@ -92,7 +92,9 @@ impl CaptureError {
         Self { action: Action::Writing, path: None, packet: None, offset: None, kind }
     }
 
-    pub(super) fn in_file(self, path: Option<&Path>) -> Self {
+    /// The same error, of the file with this name.
+    #[must_use]
+    pub fn in_file(self, path: Option<&Path>) -> Self {
         Self { path: path.map(Path::to_owned), ..self }
     }
 

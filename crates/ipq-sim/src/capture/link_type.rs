@@ -6,7 +6,7 @@ use pcap_parser::Linktype;
 
 /// What a packet of a capture begins with, by its number in the registry of link types.
 ///
-/// Those with a name can carry IP and are read.
+/// Those with a name can carry IP and are read, but for [`NETLINK`](Self::NETLINK).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct LinkType(pub u16);
 
@@ -49,6 +49,9 @@ impl LinkType {
     /// Messages of the Linux packet logger, with the packet in an attribute.
     #[doc(alias = "LINKTYPE_NFLOG")]
     pub const NFLOG: Self = Self(239);
+    /// Netlink, behind a header like that of Linux cooked; it carries no IP.
+    #[doc(alias = "LINKTYPE_NETLINK")]
+    pub const NETLINK: Self = Self(253);
     /// Linux cooked, with the device.
     #[doc(alias = "LINKTYPE_LINUX_SLL2")]
     pub const LINUX_SLL2: Self = Self(276);
@@ -73,6 +76,7 @@ impl fmt::Display for LinkType {
             Self::IPV4 => "raw IPv4",
             Self::IPV6 => "raw IPv6",
             Self::NFLOG => "NFLOG",
+            Self::NETLINK => "netlink",
             Self::LINUX_SLL2 => "Linux cooked v2",
             Self(number) => return write!(f, "link type {number}"),
         })

@@ -12,7 +12,7 @@ use super::malformed::MalformedReason;
 use super::pcap::Pcap;
 use super::pcapng::Section;
 use super::source::Source;
-use super::{CapturedPacket, Entry};
+use super::{CapturedPacket, Entry, Record};
 
 /// The packets of a capture, in the order of the file.
 ///
@@ -62,12 +62,23 @@ impl<R: io::Read> Reader<R> {
             .map_err(|kind| CaptureError::reading(kind, Some(source.offset())))?;
         Ok(Self { source, format, path: None, n_packets: 0, has_ended: false })
     }
-}
 
-impl<R: io::Read> Iterator for Reader<R> {
-    type Item = Result<Entry, CaptureError>;
+    /// The next record as it is, link layer and all; `None` at the end, and after an error.
+    ///
+    /// For what is no IP: [`next`](Iterator::next) is the same for the IP packet in it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read any further.
+    pub fn next_record(&mut self) -> Option<Result<Record, CaptureError>> {
+        self.advance(record)
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    /// Goes on by one record, and has `take` make something of it and its number.
+    fn advance<T>(
+        &mut self,
+        take: impl FnOnce(u64, Result<Frame<'_>, MalformedReason>) -> T,
+    ) -> Option<Result<T, CaptureError>> {
         if self.has_ended {
             return None;
         }
@@ -75,7 +86,7 @@ impl<R: io::Read> Iterator for Reader<R> {
         match self.format.next(&mut self.source) {
             Ok(Some(frame)) => {
                 self.n_packets = number;
-                Some(Ok(entry(number, frame)))
+                Some(Ok(take(number, frame)))
             }
             Ok(None) => {
                 self.has_ended = true;
@@ -87,6 +98,14 @@ impl<R: io::Read> Iterator for Reader<R> {
                 Some(Err(error.at_packet(number).in_file(self.path.as_deref())))
             }
         }
+    }
+}
+
+impl<R: io::Read> Iterator for Reader<R> {
+    type Item = Result<Entry, CaptureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.advance(entry)
     }
 }
 
@@ -115,6 +134,19 @@ impl Format {
             Self::Pcap(pcap) => Ok(pcap.next(source)?.map(Ok)),
             Self::Pcapng(section) => section.next(source),
         }
+    }
+}
+
+fn record(number: u64, frame: Result<Frame<'_>, MalformedReason>) -> Record {
+    match frame {
+        Ok(frame) => Record::Frame {
+            number,
+            timestamp: frame.timestamp,
+            link_type: frame.link_type,
+            data: frame.data.to_vec(),
+            original_len: frame.original_len,
+        },
+        Err(reason) => Record::Malformed { number, reason },
     }
 }
 

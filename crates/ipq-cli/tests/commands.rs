@@ -1,4 +1,4 @@
-//! `ipq-cli passer`, from outside: on real traffic, on packets made for a test, and on what is no capture.
+//! The program from outside: on real traffic, on packets made for a test, on what is no capture, on the real kernel.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -27,3 +27,12 @@ mod text;
 mod transports;
 #[path = "passer/write.rs"]
 mod write;
+
+#[path = "decode"]
+mod decode {
+    mod dialects;
+    mod hostile;
+    mod inputs;
+    mod messages;
+    mod output;
+}

@@ -23,6 +23,8 @@ fn explains_itself() {
 
     Commands:
       passer  Give every queued packet the same verdict, and show it
+      decode  Say what messages of a packet queue mean, and where they are wrong
+      sim     Run a simulated kernel
 
     Options:
       -h, --help

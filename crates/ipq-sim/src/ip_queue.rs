@@ -3,9 +3,8 @@
 //! It holds what waits for a verdict and knows who the peer is. What it decides to do with packets, the kernel
 //! does ([`network`](crate::network)). Source of every rule: spec/ip_queue-kernel.md.
 
-use core::fmt;
-
 use ipq_proto::{CopyMode, Family};
+use ipq_sys::IpQueueStatus;
 
 use crate::packet::{Packet, Position};
 use waiting::Waiting;
@@ -130,43 +129,5 @@ impl IpQueue {
             queue_dropped: self.queue_dropped,
             netlink_dropped: self.netlink_dropped,
         }
-    }
-}
-
-/// The state of one `ip_queue`. It prints as `/proc/net/ip_queue` or `/proc/net/ip6_queue` reads.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct IpQueueStatus {
-    /// Which of the two.
-    pub family: Family,
-    /// The port id of the program that gets the packets; 0 if there is none.
-    pub peer_port_id: u32,
-    /// How much of each packet it gets.
-    pub copy_mode: CopyMode,
-    /// Packets that wait for a verdict.
-    pub queue_length: u64,
-    /// How many may wait.
-    pub queue_max_length: u32,
-    /// Packets dropped because the queue was full.
-    pub queue_dropped: u32,
-    /// Packets dropped because the program's receive buffer was full, or its socket gone.
-    pub netlink_dropped: u32,
-}
-
-impl fmt::Display for IpQueueStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = match self.family {
-            Family::Ipv4 => "Netlink dropped",
-            Family::Ipv6 => "Netfilter dropped",
-        };
-        let lines: [(&str, u64); 7] = [
-            ("Peer PID", self.peer_port_id.into()),
-            ("Copy mode", self.copy_mode.value().into()),
-            ("Copy range", self.copy_mode.range().into()),
-            ("Queue length", self.queue_length),
-            ("Queue max. length", self.queue_max_length.into()),
-            ("Queue dropped", self.queue_dropped.into()),
-            (last, self.netlink_dropped.into()),
-        ];
-        lines.iter().try_for_each(|(label, number)| writeln!(f, "{label:<18}: {number}"))
     }
 }

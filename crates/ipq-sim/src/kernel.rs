@@ -6,7 +6,10 @@ use core::fmt;
 use core::time::Duration;
 
 use ipq_proto::{DataModel, Family, HardwareAddress, Hook};
-use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Stepped};
+use ipq_sys::{
+    Clock, Deadline, Error, IpQueueStatus, KernelStatus, NfqueueStatus, Operation, Protocol,
+    Stepped,
+};
 
 use crate::action::Action;
 use crate::builder::Builder;
@@ -14,9 +17,8 @@ use crate::capture::{CaptureError, Entry, Timestamp};
 use crate::device::Device;
 use crate::extras::Extras;
 use crate::fate::{Fate, Outcome, Totals};
-use crate::ip_queue::IpQueueStatus;
 use crate::machine::{Event, Machine};
-use crate::nfqueue::{NfqueueStatus, Nfqueues};
+use crate::nfqueue::Nfqueues;
 use crate::replay::Replay;
 use crate::rule::{Match, Table, Target};
 use crate::socket::{Socket, SocketOptions};
@@ -268,6 +270,16 @@ impl Kernel {
     #[doc(alias = "/proc/net/netfilter/nfnetlink_queue")]
     pub fn nfqueue_status(&self) -> Vec<NfqueueStatus> {
         self.lock().nfqueues.as_ref().map(Nfqueues::status).unwrap_or_default()
+    }
+
+    /// What all of these files say.
+    pub fn status(&self) -> KernelStatus {
+        let ip_queues = Family::ALL.into_iter().filter_map(|family| self.ip_queue_status(family));
+        KernelStatus {
+            ip_queues: ip_queues.collect(),
+            nfqueues: self.nfqueue_status(),
+            problems: Vec::new(),
+        }
     }
 
     /// Has a queue of `nfnetlink_queue` count on from `id`, as if so many packets had been in it: ids wrap around

@@ -51,12 +51,12 @@ pub use device::Device;
 pub use extras::Extras;
 pub use fate::{Fate, Outcome, Reason, Totals};
 pub use host::{Host, Ping, TcpListener, TcpStream, Transfer, UdpSocket};
-pub use ip_queue::IpQueueStatus;
 pub use kernel::Kernel;
-pub use nfqueue::NfqueueStatus;
 pub use replay::{Malformed, Replay, ReplayStatus};
 pub use rule::{Match, Protocol, Table, Target};
 pub use scenario::{Application, Finding, Running, Scenario, ScenarioError, Work};
 pub use seeds::{Seeds, SeedsError, assert_repeatable, for_each_seed};
 pub use socket::{Socket, SocketOptions};
 pub use trace::{QueueId, TraceEntry, TraceEvent};
+
+pub use ipq_sys::{IpQueueStatus, NfqueueStatus};

@@ -13,11 +13,11 @@
 //! - Which of several queues gets the packets between two addresses is drawn from the seed; a real kernel draws it too.
 
 use core::cmp::Reverse;
-use core::fmt;
 use std::collections::BTreeMap;
 
 use ipq_proto::nfqueue::{MAX_PAYLOAD, QueueFlags};
 use ipq_proto::{CopyMode, Errno};
+use ipq_sys::NfqueueStatus;
 
 use crate::netlink::SocketKey;
 use crate::packet::Packet;
@@ -209,40 +209,5 @@ impl Nfqueue {
             user_dropped: self.user_dropped,
             last_id: self.waiting.last_id(),
         }
-    }
-}
-
-/// The state of one queue. It prints as its line of `/proc/net/netfilter/nfnetlink_queue` reads.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[doc(alias = "/proc/net/netfilter/nfnetlink_queue")]
-pub struct NfqueueStatus {
-    /// Its number.
-    pub queue: u16,
-    /// The port id of the program that has it.
-    pub port_id: u32,
-    /// Packets that wait for a verdict.
-    pub queue_length: u64,
-    /// How much of each packet the program gets: 0 nothing, 1 its metadata, 2 the packet too.
-    pub copy_mode: u8,
-    /// How many bytes of each packet it gets at most.
-    pub copy_range: u32,
-    /// Packets dropped because the queue was full.
-    pub queue_dropped: u32,
-    /// Packets dropped because the program's receive buffer was full.
-    pub user_dropped: u32,
-    /// The id of the packet that was queued last.
-    pub last_id: u32,
-}
-
-impl fmt::Display for NfqueueStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { queue, port_id, queue_length, copy_mode, copy_range, .. } = self;
-        let Self { queue_dropped, user_dropped, last_id, .. } = self;
-        write!(
-            f,
-            "{queue:5} {port_id:6} {queue_length:5} {copy_mode:1} {copy_range:5} {queue_dropped:5} \
-             {user_dropped:5} {last_id:8} {:2}",
-            1
-        )
     }
 }

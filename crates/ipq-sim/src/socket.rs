@@ -6,7 +6,8 @@ use std::os::fd::BorrowedFd;
 
 use ipq_proto::{DataModel, Errno};
 use ipq_sys::{
-    Clock, Deadline, DeviceInfo, Error, Operation, Protocol, Received, Stepped, Transport,
+    Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received, Stepped,
+    Transport,
 };
 
 use crate::kernel::Kernel;
@@ -122,6 +123,10 @@ impl Transport for Socket {
 
     fn device(&self, index: u32) -> Option<DeviceInfo> {
         self.kernel.lock().devices.info(index)
+    }
+
+    fn kernel_status(&self) -> KernelStatus {
+        self.kernel.status()
     }
 
     fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {

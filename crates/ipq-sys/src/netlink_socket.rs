@@ -12,7 +12,10 @@ use nix::time::{ClockId, clock_gettime};
 use crate::syscall::{self, AT_ONCE, FEW, KERNEL, outcome};
 use crate::transport::{receive_each, send_each};
 use crate::wait::{Polled, Waited};
-use crate::{Batch, Clock, Deadline, DeviceInfo, Error, Operation, Protocol, Received, Transport};
+use crate::{
+    Batch, Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received,
+    Transport,
+};
 
 /// How many port ids are tried before giving up. The first is the process id.
 const PORT_IDS: u32 = 256;
@@ -229,6 +232,11 @@ impl Transport for NetlinkSocket {
 
     fn device(&self, index: u32) -> Option<DeviceInfo> {
         syscall::device(self.descriptor.as_fd(), index).ok()
+    }
+
+    /// In the network namespace of this process, wherever the socket was opened.
+    fn kernel_status(&self) -> KernelStatus {
+        KernelStatus::read()
     }
 
     fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {

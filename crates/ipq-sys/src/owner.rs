@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::KernelStatus;
+
 /// The socket that a queue of `nfnetlink_queue` is bound to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Owner {
@@ -35,20 +37,11 @@ impl core::fmt::Display for Owner {
 /// Who has the queue `number` of `nfnetlink_queue` in this network namespace; `None` if nobody has it, or `/proc` does
 /// not tell: in a user namespace it does not.
 pub fn queue_owner(number: u16) -> Option<Owner> {
-    let queues = fs::read_to_string("/proc/self/net/netfilter/nfnetlink_queue").ok()?;
-    let port_id = port_id_of(&queues, number)?;
+    let queues = KernelStatus::read().nfqueues;
+    let port_id = queues.iter().find(|queue| queue.queue == number)?.port_id;
     let sockets = fs::read_to_string("/proc/self/net/netlink").unwrap_or_default();
     let process = inode_of(&sockets, port_id).and_then(process_with);
     Some(Owner { port_id, process })
-}
-
-/// The second column of the line whose first is `number`.
-fn port_id_of(queues: &str, number: u16) -> Option<u32> {
-    queues.lines().find_map(|line| {
-        let mut columns = line.split_ascii_whitespace();
-        let found: u16 = columns.next()?.parse().ok()?;
-        if found == number { columns.next()?.parse().ok() } else { None }
-    })
 }
 
 /// The inode (last column) of the socket with netlink protocol 12 (second column) and this port id (third column).
@@ -83,13 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_columns_that_say_who_has_a_queue() {
-        let queues = "    0   4711     0 2 65531     0     0        0  1\n   \
-                          7 4294963199     3 1     0     0     0        9  1\n";
-        assert_eq!(port_id_of(queues, 0), Some(4711));
-        assert_eq!(port_id_of(queues, 7), Some(4_294_963_199));
-        assert_eq!(port_id_of(queues, 3), None);
-
+    fn finds_the_columns_that_say_who_has_a_socket() {
         let sockets = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n\
                        0000000000000000 0   4711       00000000 0        0        0     2        0        11\n\
                        0000000000000000 12  4711       00000000 0        0        0     2        0        12\n";

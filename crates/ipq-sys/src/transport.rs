@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use ipq_proto::ip_queue::{NETLINK_FIREWALL, NETLINK_IP6_FW};
 use ipq_proto::{DataModel, DeviceName, Family, HardwareType};
 
-use crate::{Batch, Error};
+use crate::{Batch, Error, KernelStatus};
 
 /// A netlink socket, or what behaves like one: it moves datagrams, and knows nothing of what they say.
 ///
@@ -79,6 +79,12 @@ pub trait Transport: fmt::Debug + Send {
     fn device(&self, index: u32) -> Option<DeviceInfo> {
         let _ = index;
         None
+    }
+
+    /// What the kernel says of its queues; nothing unless the transport knows.
+    #[doc(alias("/proc/net/ip_queue", "/proc/net/netfilter/nfnetlink_queue"))]
+    fn kernel_status(&self) -> KernelStatus {
+        KernelStatus::default()
     }
 
     /// Asks for a receive buffer of this many bytes, as the kernel counts them, with its own overhead. It may grant

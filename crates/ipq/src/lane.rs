@@ -11,7 +11,7 @@ use ipq_proto::ip_queue as ipq;
 use ipq_proto::netlink::{Flags, HEADER_LEN, Header, MessageType, Reply, padding};
 use ipq_proto::nfqueue::{self as nfq, Message as NfqMessage};
 use ipq_proto::{CopyMode, EncodeError, Errno, Family, Lp64};
-use ipq_sys::{Batch, Clock, Deadline, Received, Transport};
+use ipq_sys::{Batch, Clock, Deadline, KernelStatus, Received, Transport};
 
 use crate::nfqueue::{Config, Nfqueue};
 use crate::{Error, Event, PacketId, QueueName, ip_queue, nfqueue};
@@ -286,6 +286,21 @@ impl Lane {
             return missing - unread;
         }
         0
+    }
+
+    /// Whether a packet has been read, as far as that shows: `ip_queue` uses its ids again, so any may have been.
+    pub(crate) fn has_read(&self, id: PacketId) -> bool {
+        match (&self.front, id.queue()) {
+            (Front::Nfqueue(nfqueue), QueueName::Nfqueue(queue)) => {
+                nfqueue.has_read(queue, id.number())
+            }
+            _ => true,
+        }
+    }
+
+    /// What the kernel says of its queues.
+    pub(crate) fn kernel_status(&self) -> KernelStatus {
+        self.transport.kernel_status()
     }
 
     /// A packet may wait that is not known, since its id could not be read from this message: from now on, no verdict

@@ -28,7 +28,9 @@ mod open;
 mod options;
 mod outstanding;
 mod packet;
+pub mod prometheus;
 mod queue;
+mod snapshot;
 mod statistics;
 mod transport_name;
 
@@ -38,6 +40,7 @@ pub use families::Families;
 pub use options::Options;
 pub use packet::{Packet, PacketId, QueueName};
 pub use queue::Queue;
+pub use snapshot::Snapshot;
 pub use statistics::Statistics;
 pub use transport_name::{ParseTransportError, TransportName};
 
@@ -46,7 +49,7 @@ pub use ipq_proto::nfqueue::{SkbInfo, Vlan};
 pub use ipq_proto::{
     CopyMode, DeviceName, Errno, EtherType, Family, HardwareAddress, HardwareType, Hook, Verdict,
 };
-pub use ipq_sys::{Batch, Owner, Process};
+pub use ipq_sys::{Batch, IpQueueStatus, KernelStatus, NfqueueStatus, Owner, Process};
 
 /// The examples of the README, so that they are compiled and run.
 #[cfg(doctest)]

@@ -55,6 +55,15 @@ impl Nfqueue {
         self.outstanding.get_mut(usize::from(queue.checked_sub(self.first)?))
     }
 
+    /// Whether a packet of a queue has been read.
+    pub(crate) fn has_read(&self, queue: u16, number: u64) -> bool {
+        let position = queue.checked_sub(self.first).map(usize::from);
+        let outstanding = position.and_then(|position| self.outstanding.get(position));
+        outstanding
+            .zip(u32::try_from(number).ok())
+            .is_some_and(|(waiting, id)| waiting.has_read(id))
+    }
+
     /// A packet as a session hands it out.
     #[inline]
     pub(crate) fn describe<'b>(

@@ -49,6 +49,11 @@ impl Outstanding {
         self.entries.partition_point(|entry| entry.id != id && is_not_later(entry.id, id))
     }
 
+    /// Whether a packet has been read, by its id: at some time, for ids wrap around.
+    pub(crate) fn has_read(&self, id: u32) -> bool {
+        self.last.is_some_and(|last| is_not_later(id, last))
+    }
+
     /// The oldest packet that is not decided over.
     pub(crate) fn oldest(&self) -> Option<u32> {
         self.entries.front().map(|entry| entry.id)
@@ -123,6 +128,16 @@ mod tests {
         assert_eq!(waiting.oldest(), Some(u32::MAX - 1));
         waiting.settle(u32::MAX - 1);
         assert_eq!(waiting.oldest(), Some(1));
+    }
+
+    #[test]
+    fn what_was_read_is_known_by_its_id() {
+        let waiting = outstanding([u32::MAX, 0, 4]);
+        assert_eq!(
+            [u32::MAX, 4, 5, 1000].map(|id| waiting.has_read(id)),
+            [true, true, false, false]
+        );
+        assert!(!Outstanding::default().has_read(1));
     }
 
     #[test]

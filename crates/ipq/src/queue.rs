@@ -9,7 +9,10 @@ use ipq_proto::{CopyMode, Verdict};
 use ipq_sys::{Batch, Deadline, Received, Transport, Waited, wait_any};
 
 use crate::lane::{Front, Lane, Said};
-use crate::{Error, Event, Options, Packet, PacketId, QueueName, Statistics, TransportName, open};
+use crate::{
+    Error, Event, Options, Packet, PacketId, QueueName, Refusal, Snapshot, Statistics,
+    TransportName, open,
+};
 
 /// A session with the kernel's packet queue: packets come out, verdicts go in.
 ///
@@ -324,6 +327,9 @@ impl Queue {
         }
         if let Ok(Said::Event(event)) = &said {
             self.statistics.count(event);
+            if let Event::Refused(refusal @ Refusal { packet: Some(id), .. }) = event {
+                self.statistics.count_refused_verdict(*refusal, lane.has_read(*id));
+            }
         }
         said
     }
@@ -423,6 +429,7 @@ impl Queue {
 
     fn lane(&mut self, id: PacketId) -> Result<&mut Lane, Error> {
         let lane = self.lanes.iter_mut().find(|lane| lane.serves(id.queue()));
+        self.statistics.unknown_verdicts += u64::from(lane.is_none());
         lane.ok_or(Error::WrongQueue(id))
     }
 
@@ -459,6 +466,13 @@ impl Queue {
     /// What this session has seen and done so far.
     pub fn statistics(&self) -> Statistics {
         self.statistics
+    }
+
+    /// The same, with what the kernel says of the session's queues: all that is known of loss.
+    pub fn snapshot(&self) -> Snapshot {
+        let kernel = self.lanes.first().map(Lane::kernel_status).unwrap_or_default();
+        let is_ours = |queue| self.lanes.iter().any(|lane| lane.serves(queue));
+        Snapshot::new(self.statistics, kernel, is_ours)
     }
 }
 

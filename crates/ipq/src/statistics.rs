@@ -1,38 +1,70 @@
 //! What a session has seen and done: [`Statistics`].
 
-use ipq_proto::Verdict;
+use core::iter::Sum;
+use core::ops::AddAssign;
 
-use crate::{Event, Packet};
+use ipq_proto::{Errno, Verdict};
+use serde::Serialize;
 
-/// Counts since a session was opened.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Statistics {
+use crate::{Event, Packet, Refusal};
+
+/// Defines the counters with all that has to know each of them, so that none can be forgotten.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// Counts since a session was opened.
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+        pub struct Statistics {
+            $($(#[doc = $doc])+ pub $name: u64,)*
+        }
+
+        impl Statistics {
+            /// Every counter: its name, what it counts, and its value.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name),)*].into_iter()
+            }
+        }
+
+        impl AddAssign for Statistics {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$name = self.$name.saturating_add(other.$name);)*
+            }
+        }
+    };
+}
+
+counters! {
     /// Packets read, truncated ones included.
-    pub packets: u64,
+    packets,
     /// Bytes of payload read.
-    pub bytes: u64,
+    bytes,
     /// Packets whose message was longer than the buffer.
-    pub truncated: u64,
+    truncated,
     /// Verdicts sent: accept.
-    pub accepted: u64,
+    accepted,
     /// Verdicts sent: drop.
-    pub dropped: u64,
+    dropped,
     /// Verdicts sent: queue, repeat, stop and whatever else.
-    pub other_verdicts: u64,
+    other_verdicts,
+    /// Verdicts sent because nobody had given one: they are among the accepted or the dropped as well.
+    defaulted,
     /// Requests that the kernel refused.
-    pub refused: u64,
+    refused,
+    /// Verdicts that the kernel refused because it does not queue the packet any more.
+    late_verdicts,
+    /// Verdicts for packets that the session has not read.
+    unknown_verdicts,
     /// How often the receive buffer was full. Each time the kernel lost one packet or more.
-    pub overruns: u64,
-    /// Packets that the kernel dropped because the receive buffer was full, on `nfnetlink_queue`, where a missing id shows
+    overruns,
+    /// Packets that the kernel dropped because the receive buffer was full, on nfnetlink_queue, where a missing id shows
     /// each of them once a later packet has come. A packet whose message could not be read is counted as truncated or
     /// malformed, and not here.
-    pub lost: u64,
+    lost,
     /// Messages that came from a process and not from the kernel.
-    pub foreign: u64,
-    /// Packets of a family that was not asked for, dropped: on `nfnetlink_queue`, where a queue carries both.
-    pub unclaimed: u64,
+    foreign,
+    /// Packets of a family that was not asked for, dropped: on nfnetlink_queue, where a queue carries both.
+    unclaimed,
     /// Messages that made no sense.
-    pub malformed: u64,
+    malformed,
 }
 
 impl Statistics {
@@ -55,11 +87,30 @@ impl Statistics {
         self.bytes += packet.map_or(0, |packet| packet.payload().len() as u64);
     }
 
+    /// A refused verdict was for a packet that is gone, or that never was read.
+    pub(crate) fn count_refused_verdict(&mut self, refusal: Refusal, was_read: bool) {
+        match (refusal.errno, was_read) {
+            (Errno::ENOENT, true) => self.late_verdicts += 1,
+            (Errno::ENOENT, false) => self.unknown_verdicts += 1,
+            _ => (),
+        }
+    }
+
     pub(crate) fn count_verdict(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Accept => self.accepted += 1,
             Verdict::Drop => self.dropped += 1,
             _ => self.other_verdicts += 1,
         }
+    }
+}
+
+/// The counts of several sessions together.
+impl Sum for Statistics {
+    fn sum<I: Iterator<Item = Self>>(sessions: I) -> Self {
+        sessions.fold(Self::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
     }
 }

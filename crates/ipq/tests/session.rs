@@ -13,6 +13,8 @@ mod families;
 mod faults;
 #[path = "session/hostile.rs"]
 mod hostile;
+#[path = "session/loss.rs"]
+mod loss;
 #[path = "session/modes.rs"]
 mod modes;
 #[path = "session/names.rs"]

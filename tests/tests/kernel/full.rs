@@ -14,6 +14,7 @@ on_every_kernel! {
     a_flood_is_survived_in_batches,
     overruns_can_be_ignored,
     a_large_buffer_holds_a_whole_queue,
+    what_is_lost_is_in_the_snapshot,
     a_full_queue_drops,
     a_full_queue_may_let_packets_pass,
 }
@@ -74,6 +75,30 @@ fn a_flood_overruns_the_buffer_and_the_session_goes_on(network: &mut dyn Network
     let statistics = queue.statistics();
     assert_eq!(statistics.packets + statistics.lost, 3 * u64::from(FLOOD) + 1);
     assert_eq!((statistics.refused, statistics.malformed), (0, 0));
+    Ok(())
+}
+
+fn what_is_lost_is_in_the_snapshot(network: &mut dyn Network) -> Outcome {
+    let (from, to) = (network.udp(Family::Ipv4), network.udp(Family::Ipv4));
+    let address = network.address_of(to);
+    network.rule(Rule::queue_to(address, 7))?;
+    let mut queue = network.queue_with(7, SMALL);
+    (0..FLOOD).for_each(|number| network.send(from, address, &number.to_be_bytes()));
+    let (texts, overruns) = drain(&mut queue);
+    network.send(from, address, b"next");
+    decide(&mut queue, Verdict::Accept);
+    let snapshot = queue.snapshot();
+    let lost = u64::from(FLOOD) - texts.len() as u64;
+    assert_eq!((snapshot.statistics.lost, snapshot.packets_lost()), (lost, lost));
+    assert_eq!(snapshot.statistics.overruns, overruns as u64);
+    // In a user namespace the kernel shows its own counters to nobody, which must be said.
+    match (&snapshot.kernel.nfqueues[..], &snapshot.kernel.problems[..]) {
+        ([status], []) => assert_eq!((status.queue, u64::from(status.user_dropped)), (7, lost)),
+        ([], [problem]) => {
+            assert!(problem.contains("nfnetlink_queue: Permission denied"), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
     Ok(())
 }
 

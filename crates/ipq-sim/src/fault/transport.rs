@@ -6,7 +6,8 @@ use std::sync::MutexGuard;
 
 use ipq_proto::DataModel;
 use ipq_sys::{
-    Clock, Deadline, DeviceInfo, Error, Operation, Protocol, Received, Stepped, Transport,
+    Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received, Stepped,
+    Transport,
 };
 
 use super::control::State;
@@ -228,6 +229,10 @@ impl<T: Transport> Transport for Faulty<T> {
 
     fn device(&self, index: u32) -> Option<DeviceInfo> {
         self.inner.device(index)
+    }
+
+    fn kernel_status(&self) -> KernelStatus {
+        self.inner.kernel_status()
     }
 
     fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {

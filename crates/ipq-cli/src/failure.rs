@@ -13,6 +13,7 @@ use ipq_sim::capture::CaptureError;
 pub(crate) enum Failure {
     Session(Error),
     Output(io::Error),
+    Creating(PathBuf, io::Error),
     Capture(CaptureError),
     /// A file cannot be read, or makes no sense.
     Input {
@@ -39,6 +40,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(error) => error.fmt(f),
+            Self::Creating(path, error) => write!(f, "creating {}: {error}", path.display()),
             Self::Output(error) => write!(f, "writing the output: {error}"),
             Self::Capture(error) => error.fmt(f),
             Self::Input { path, problem } => write!(f, "reading {}: {problem}", path.display()),

@@ -5,7 +5,6 @@ use core::time::Duration;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use ipq::{Batch, Errno, Error, Event, Packet, PacketId, Queue, TransportName, Verdict};
 use ipq_sim::capture::{Precision, Timestamp, Writer};
@@ -84,7 +83,7 @@ struct Desk<'a> {
     args: &'a PasserArgs,
     output: &'a mut dyn Output,
     verdict: Verdict,
-    /// Whether packets are written when they are decided over; those of a simulated kernel are when they leave it.
+    /// Whether packets are written when they are decided over; those of a capture are when they leave the kernel.
     writes_decided: bool,
     alive: Option<Writer<BufWriter<File>>>,
     decisions: Vec<(PacketId, Verdict)>,
@@ -110,7 +109,7 @@ impl<'a> Passer<'a> {
             args,
             output,
             verdict: args.verdict.into(),
-            writes_decided: matches!(source, Source::Real),
+            writes_decided: source.knows_only_verdicts(),
             alive: args.write.as_ref().map(writer).transpose()?,
             decisions: Vec::new(),
             errors: 0,
@@ -199,7 +198,7 @@ impl<'a> Passer<'a> {
         let Self { queue, desk, source, .. } = self;
         let mut shown = Ok(());
         let events = queue.read_batch(batch, timeout, |event| {
-            let this = desk.take(event);
+            let this = desk.take(event, source);
             shown = core::mem::replace(&mut shown, Ok(())).and(this);
         })?;
         // What was decided holds, even if it could not be shown.
@@ -218,13 +217,13 @@ impl<'a> Passer<'a> {
 
 impl Desk<'_> {
     /// Decides over what came, if it is a packet, and shows it.
-    fn take(&mut self, event: Result<Event<'_>, Error>) -> Result<(), Failure> {
+    fn take(&mut self, event: Result<Event<'_>, Error>, source: &Source) -> Result<(), Failure> {
         match event {
             Ok(event) => {
                 let reported = trouble(&event).map_or(Ok(()), |trouble| self.report(&trouble));
                 match event {
                     Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } => {
-                        let settled = self.settle(&packet);
+                        let settled = self.settle(&packet, source);
                         reported.and(settled)
                     }
                     Event::Interrupted => {
@@ -242,7 +241,7 @@ impl Desk<'_> {
     }
 
     /// Gives a packet its verdict and shows it.
-    fn settle(&mut self, packet: &Packet<'_>) -> Result<(), Failure> {
+    fn settle(&mut self, packet: &Packet<'_>, source: &Source) -> Result<(), Failure> {
         self.decisions.push((packet.id(), self.verdict));
         if !self.args.quiet {
             self.output.packet(packet, self.verdict)?;
@@ -250,7 +249,8 @@ impl Desk<'_> {
         if let (true, Some(alive), Verdict::Accept | Verdict::Stop) =
             (self.writes_decided, &mut self.alive, self.verdict)
         {
-            alive.write(capture_time(packet), packet.payload())?;
+            let time = capture_time(packet).unwrap_or_else(|| source.wall_clock());
+            alive.write(time, packet.payload())?;
         }
         Ok(())
     }
@@ -309,14 +309,9 @@ fn trouble(event: &Event<'_>) -> Option<Trouble> {
     Some(Trouble { errno, packet, text })
 }
 
-/// When a packet arrived, for a capture file: now, if the kernel did not say.
-fn capture_time(packet: &Packet<'_>) -> Timestamp {
-    let given = packet.timestamp().and_then(|time| {
-        let microseconds = u32::try_from(time.microseconds).ok()?;
-        Timestamp::new(time.seconds, microseconds.checked_mul(1000)?)
-    });
-    given.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::EPOCH.saturating_add(now)
-    })
+/// When a packet arrived, for a capture file, if the kernel said it.
+fn capture_time(packet: &Packet<'_>) -> Option<Timestamp> {
+    let time = packet.timestamp()?;
+    let microseconds = u32::try_from(time.microseconds).ok()?;
+    Timestamp::new(time.seconds, microseconds.checked_mul(1000)?)
 }

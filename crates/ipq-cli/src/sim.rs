@@ -3,115 +3,188 @@
 mod application;
 mod report;
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use ipq::{CopyMode, Families, Family, Queue, Statistics};
-use ipq_sim::fault::{Faults, Faulty};
-use ipq_sim::{Finding, Running, Scenario, Socket, TraceEntry};
+use ipq::{CopyMode, Error, Families, Options, Queue, Statistics};
+use ipq_sim::capture::CaptureError;
+use ipq_sim::{
+    Application as Described, ApplicationNumbers, Finding, Kernel, Replay, Scenario, Simulation,
+    TraceEntry, write_conversation, write_traffic,
+};
 
 use crate::args::{SimCommand, SimRunArgs};
 use crate::failure::Failure;
 use application::Application;
+use report::Report;
 
 /// What one run of a scenario came to.
 struct Outcome {
+    seed: u64,
     findings: Vec<Finding>,
+    numbers: ApplicationNumbers,
+    /// What the program ended with, where nothing was expected of that.
+    failure: Option<Error>,
+    simulation: Simulation,
     trace: Vec<TraceEntry>,
 }
 
 /// Runs the command.
 pub(crate) fn main(command: &SimCommand) -> ExitCode {
+    const USAGE: u8 = 2;
     let SimCommand::Run(args) = command;
+    if let Some(problem) = args.contradiction() {
+        complain(&format!("{problem}\n\nFor more information, try 'ipq-cli sim run --help'."));
+        return ExitCode::from(USAGE);
+    }
     match run(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        // Whoever read the output has seen enough, and does not know how it ended.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::FAILURE
         }
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "ipq-cli: {failure}");
+            complain(&failure.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Runs the scenario as often as asked for; says whether all that was expected came to be.
+fn complain(problem: &str) {
+    let _ = writeln!(io::stderr(), "ipq-cli: {problem}");
+}
+
+/// Runs the scenario as often as asked for; says whether all that was expected came to be, always.
 fn run(args: &SimRunArgs) -> Result<bool, Failure> {
     let scenario = Scenario::open(&args.file)?;
     let first = args.seed.unwrap_or_else(|| scenario.seed());
-    let mut all_hold = true;
-    let mut out = io::stdout().lock();
+    let mut report = Report::new(BufWriter::new(io::stdout().lock()), args.json);
     for repetition in 0..args.repeat {
         let seed = first.wrapping_add(repetition);
-        let outcome = once(&scenario, seed)?;
+        let outcome = once(args, &scenario, seed)?;
         if args.check {
-            report::compare(seed, &outcome.trace, &once(&scenario, seed)?.trace)?;
+            compare(seed, &outcome.trace, &once(args, &scenario, seed)?.trace)?;
         }
         if args.trace {
-            report::trace(&mut out, &outcome.trace, args.json)?;
+            report.trace(&outcome.trace)?;
         }
-        all_hold &= report::findings(&mut out, seed, &outcome.findings, args.json)?;
+        report.run(&outcome)?;
+        write_captures(args, &outcome)?;
     }
-    out.flush()?;
-    Ok(all_hold)
+    Ok(report.finish()?)
 }
 
 /// Runs the scenario once, to its end.
-fn once(scenario: &Scenario, seed: u64) -> Result<Outcome, Failure> {
-    let running = scenario.start(Some(seed))?;
-    let (mut queue, faults) = open(scenario, &running, seed)?;
-    queue.set_mode(CopyMode::Packet { range: 0 })?;
-    let mut application = Application::new(scenario.application(), seed);
-    application.serve(&mut queue)?;
-    running.kernel().run();
-    let statistics = queue.statistics();
-    let findings = running.findings(|name| number(name, &statistics, &faults));
-    Ok(Outcome { findings, trace: running.kernel().take_trace() })
-}
-
-/// The program's queue, whose conversation meets the faults of the scenario.
-fn open(
-    scenario: &Scenario,
-    running: &Running<'_>,
-    seed: u64,
-) -> Result<(Queue, Vec<Faults>), Failure> {
-    let plan = scenario.faults(seed);
-    let mut faults = Vec::new();
-    let mut wrap = |socket: Socket| {
-        let socket = Faulty::new(socket, &plan);
-        faults.push(socket.faults());
-        socket
-    };
-    let kernel = running.kernel();
-    let queue = match scenario.queues() {
-        Some(numbers) => {
-            Queue::with_nfqueue(wrap(kernel.nfqueue_socket()), numbers, Families::Both)?
-        }
-        None => Queue::with_sockets(Family::ALL.map(|family| wrap(kernel.socket(family))))?,
-    };
-    Ok((queue, faults))
-}
-
-/// A number of the program's, or how often a fault struck.
-fn number(name: &str, statistics: &Statistics, faults: &[Faults]) -> Option<u64> {
-    if let Some(fault) = name.strip_prefix("fault.") {
-        let counts = faults.iter().map(Faults::counts);
-        let tallies = counts.flat_map(|counts| counts.faults);
-        let named = tallies.filter(|tally| tally.planned.fault().name() == fault);
-        return named.map(|tally| tally.done).reduce(|sum, done| sum + done);
+fn once(args: &SimRunArgs, scenario: &Scenario, seed: u64) -> Result<Outcome, Failure> {
+    let mut builder = Kernel::builder();
+    if args.trace || args.check || args.traffic.is_some() {
+        builder = builder.trace();
     }
-    Some(match name.strip_prefix("application.")? {
-        "packets" => statistics.packets,
-        "bytes" => statistics.bytes,
-        "accepted" => statistics.accepted,
-        "dropped" => statistics.dropped,
-        "truncated" => statistics.truncated,
-        "refused" => statistics.refused,
-        "overruns" => statistics.overruns,
-        "lost" => statistics.lost,
-        "foreign" => statistics.foreign,
-        "malformed" => statistics.malformed,
-        _ => return None,
-    })
+    if args.netlink.is_some() {
+        builder = builder.record();
+    }
+    let mut simulation = scenario.start(seed, builder)?;
+    let described = scenario.application();
+    let kernel = simulation.kernel().clone();
+    if !described.starts.is_zero() {
+        kernel.advance(described.starts);
+    }
+    let mut application = Application::new(described, seed);
+    let opened = open(&mut simulation, described);
+    let (queue, served) = match opened {
+        Ok(mut queue) => {
+            let served = application.serve(&mut queue, &kernel);
+            (Some(queue), served)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    // What the kernel still knows of the queue is looked at before it goes, but of one that its program has left.
+    let statistics = queue.as_ref().map(Queue::statistics).unwrap_or_default();
+    let queue = queue.filter(|_| served.is_ok() && !application.has_enough());
+    kernel.run();
+    if let Some(error) = simulation.replays().iter().find_map(Replay::take_error) {
+        return Err(error.into());
+    }
+    let numbers = numbers(&statistics, &application, served.as_ref().err());
+    let findings = simulation.findings(&numbers);
+    drop(queue);
+    let is_expected = ["application.failed", "application.errno"];
+    let failure = served.err().filter(|_| !is_expected.into_iter().any(|it| scenario.expects(it)));
+    let trace = kernel.take_trace();
+    Ok(Outcome { seed, findings, numbers, failure, simulation, trace })
+}
+
+/// The program's queue.
+fn open(simulation: &mut Simulation, described: &Described) -> Result<Queue, Error> {
+    let options = Options {
+        max_length: described.max_length,
+        fail_open: described.fail_open,
+        receive_buffer: described.receive_buffer,
+        ignore_overruns: described.ignore_overruns,
+        ..Families::Both.into()
+    };
+    let mut queue = Queue::with_simulation(simulation, options)?;
+    queue.set_mode(match described.copy_range() {
+        Some(range) => CopyMode::Packet { range },
+        None => CopyMode::Metadata,
+    })?;
+    Ok(queue)
+}
+
+fn numbers(
+    statistics: &Statistics,
+    application: &Application<'_>,
+    failure: Option<&Error>,
+) -> ApplicationNumbers {
+    ApplicationNumbers {
+        packets: statistics.packets,
+        bytes: statistics.bytes,
+        accepted: statistics.accepted,
+        dropped: statistics.dropped,
+        mangled: application.mangled(),
+        truncated: statistics.truncated,
+        refused: statistics.refused,
+        overruns: statistics.overruns,
+        lost: statistics.lost,
+        foreign: statistics.foreign,
+        malformed: statistics.malformed,
+        failure: failure.and_then(Error::errno),
+        has_failed: failure.is_some(),
+    }
+}
+
+/// Writes what a run did, where that is asked for.
+fn write_captures(args: &SimRunArgs, outcome: &Outcome) -> Result<(), Failure> {
+    let kernel = outcome.simulation.kernel();
+    let start = kernel.start_time();
+    if let Some(path) = &args.netlink {
+        let conversation = kernel.take_conversation();
+        write_file(path, |file| write_conversation(file, &conversation, start))?;
+    }
+    if let Some(path) = &args.traffic {
+        let packets = kernel.take_outcomes();
+        write_file(path, |file| write_traffic(file, &packets, &outcome.trace, start))?;
+    }
+    Ok(())
+}
+
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(BufWriter<File>) -> Result<BufWriter<File>, CaptureError>,
+) -> Result<(), Failure> {
+    let file = File::create(path).map_err(|error| Failure::Creating(path.to_owned(), error))?;
+    write(BufWriter::new(file))?;
+    Ok(())
+}
+
+/// Compares the traces of two runs with the same seed.
+fn compare(seed: u64, first: &[TraceEntry], second: &[TraceEntry]) -> Result<(), Failure> {
+    let differs = |at: &usize| first.get(*at) != second.get(*at);
+    match (0..first.len().max(second.len())).find(differs) {
+        None => Ok(()),
+        Some(line) => Err(Failure::NotRepeatable { seed, line: line + 1 }),
+    }
 }

@@ -1,23 +1,26 @@
 //! Where the packets come from: [`Source`].
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use ipq::{Error, Options, Queue, QueueName, TransportName};
-use ipq_sim::{Fate, Kernel, Malformed, Outcome, Reason, Replay, capture_kernel};
+use ipq_sim::capture::Timestamp;
+use ipq_sim::{Fate, Malformed, Outcome, Reason, Replay, ReplayStatus, Simulation};
 
 /// A kernel, real or simulated, and what can be learned of it beside the queue.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// A real one.
     Real,
-    /// A simulated one, fed with a capture.
-    Simulated { kernel: Kernel, replay: Replay, path: PathBuf },
+    /// A simulated one, which a capture or a scenario describes.
+    Simulated { simulation: Box<Simulation>, path: PathBuf },
 }
 
 /// What a simulated kernel told since the last time.
 #[derive(Debug, Default)]
 pub(crate) struct News {
     pub(crate) malformed: Vec<Malformed>,
+    /// Packets that were delivered, where that says that they left the queue alive.
     pub(crate) delivered: Vec<Outcome>,
     /// Packets that no program had asked for.
     pub(crate) unclaimed: u64,
@@ -29,18 +32,39 @@ impl Source {
         let TransportName::Sim(path) = name else {
             return Ok((Self::Real, Queue::open(name, options)?));
         };
-        let (kernel, replay) = capture_kernel(&path).map_err(Error::Capture)?;
-        let queue =
-            Queue::with_sockets(options.families.iter().map(|family| kernel.socket(family)))?;
-        Ok((Self::Simulated { kernel, replay, path }, queue))
+        let mut simulation = Box::new(Simulation::open(&path)?);
+        let queue = Queue::with_simulation(&mut simulation, options)?;
+        Ok((Self::Simulated { simulation, path }, queue))
+    }
+
+    /// Whether what left the queue alive is known only from the verdicts. All packets of a capture are queued, so that
+    /// those which are delivered are the ones.
+    pub(crate) fn knows_only_verdicts(&self) -> bool {
+        match self {
+            Self::Real => true,
+            Self::Simulated { path, .. } => Simulation::is_scenario(path),
+        }
+    }
+
+    /// What the wall clock of the kernel shows.
+    pub(crate) fn wall_clock(&self) -> Timestamp {
+        match self {
+            Self::Real => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                Timestamp::EPOCH.saturating_add(now.unwrap_or_default())
+            }
+            Self::Simulated { simulation, .. } => simulation.kernel().wall_clock(),
+        }
     }
 
     /// What happened since the last call.
     pub(crate) fn news(&self) -> News {
-        let Self::Simulated { kernel, replay, .. } = self else { return News::default() };
-        let mut news = News { malformed: replay.take_malformed(), ..News::default() };
-        for outcome in kernel.take_outcomes() {
+        let Self::Simulated { simulation, .. } = self else { return News::default() };
+        let malformed = simulation.replays().iter().flat_map(Replay::take_malformed).collect();
+        let mut news = News { malformed, ..News::default() };
+        for outcome in simulation.kernel().take_outcomes() {
             match outcome.fate {
+                Fate::Delivered if self.knows_only_verdicts() => (),
                 Fate::Delivered => news.delivered.push(outcome),
                 Fate::Dropped(Reason::NoPeer) => news.unclaimed += 1,
                 Fate::Dropped(_) | Fate::Fragmented | Fate::Reassembled => (),
@@ -53,30 +77,42 @@ impl Source {
     pub(crate) fn skipped(&self) -> u64 {
         match self {
             Self::Real => 0,
-            Self::Simulated { replay, .. } => replay.status().skipped,
+            Self::Simulated { simulation, .. } => {
+                let statuses = simulation.replays().iter().map(Replay::status);
+                statuses.map(|ReplayStatus { skipped, .. }| skipped).sum()
+            }
         }
     }
 
     /// Packets that the kernel dropped because the program was too slow, as far as it is known.
     pub(crate) fn lost(&self, queue: &Queue) -> u64 {
-        let Self::Simulated { kernel, .. } = self else {
+        let Self::Simulated { simulation, .. } = self else {
             // A full buffer is told once, and at least one packet was lost each time.
             return queue.statistics().lost.max(queue.statistics().overruns);
         };
-        let statuses = queue.queues().filter_map(|queue| match queue {
-            QueueName::IpQueue(family) => kernel.ip_queue_status(family),
-            QueueName::Nfqueue(_) => None,
+        let kernel = simulation.kernel();
+        let nfqueues = kernel.nfqueue_status();
+        let dropped = queue.queues().filter_map(|queue| match queue {
+            QueueName::IpQueue(family) => {
+                let status = kernel.ip_queue_status(family)?;
+                Some((status.queue_dropped, status.netlink_dropped))
+            }
+            QueueName::Nfqueue(number) => {
+                let status = nfqueues.iter().find(|status| status.queue == number)?;
+                Some((status.queue_dropped, status.user_dropped))
+            }
         });
-        statuses
-            .map(|status| u64::from(status.queue_dropped) + u64::from(status.netlink_dropped))
-            .sum()
+        dropped.map(|(queue, socket)| u64::from(queue) + u64::from(socket)).sum()
     }
 
     /// What ended the capture before its end, if anything did.
     pub(crate) fn failure(&self) -> Option<Error> {
         match self {
             Self::Real => None,
-            Self::Simulated { replay, .. } => replay.take_error().map(Error::Capture),
+            Self::Simulated { simulation, .. } => {
+                let mut errors = simulation.replays().iter().filter_map(Replay::take_error);
+                errors.next().map(Error::Capture)
+            }
         }
     }
 

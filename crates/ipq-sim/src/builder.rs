@@ -25,6 +25,7 @@ pub struct Builder {
     has_arrival_times: bool,
     count_only: bool,
     trace: bool,
+    record: bool,
 }
 
 impl Default for Builder {
@@ -41,6 +42,7 @@ impl Default for Builder {
             has_arrival_times: true,
             count_only: false,
             trace: false,
+            record: false,
         }
     }
 }
@@ -103,6 +105,12 @@ impl Builder {
         Self { trace: true, ..self }
     }
 
+    /// Keeps the [datagrams](Kernel::take_conversation) between programs and this kernel.
+    #[doc(alias = "nlmon")]
+    pub fn record(self) -> Self {
+        Self { record: true, ..self }
+    }
+
     /// Only counts the packets that end, instead of keeping them: for runs of many millions.
     pub fn count_only(self) -> Self {
         Self { count_only: true, ..self }
@@ -132,6 +140,7 @@ impl Builder {
         if self.trace {
             machine.trace.keep_all();
         }
+        machine.conversation = self.record.then(Vec::new);
         if self.count_only {
             machine.outcomes = None;
         }

@@ -13,7 +13,7 @@
 //!
 //! Link types are those with a name in [`LinkType`]; the packets of any other are [`Entry::NotIp`].
 //!
-//! A [`Writer`] writes pcap files of raw IP, which every tool reads.
+//! A [`Writer`] writes pcap files of raw IP, which every tool reads. A [`PcapngWriter`] writes comments as well.
 //!
 //! ```
 //! use ipq_sim::capture::{Entry, Precision, Reader, Timestamp, Writer};
@@ -39,6 +39,7 @@ mod malformed;
 mod order;
 mod pcap;
 mod pcapng;
+mod pcapng_writer;
 mod reader;
 mod source;
 mod time;
@@ -47,6 +48,7 @@ mod writer;
 pub use error::{CaptureError, CaptureErrorKind};
 pub use link_type::LinkType;
 pub use malformed::MalformedReason;
+pub use pcapng_writer::{Interface, PcapngWriter};
 pub use reader::Reader;
 pub use time::Timestamp;
 pub use writer::{Precision, Writer};

@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 pub use control::{Counts, Faults, Record, Tally};
 pub use plan::{FaultPlan, PlannedFault};
+pub(crate) use text::errno_named;
 pub use track::Traffic;
 pub use transport::Faulty;
 

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod endpoints;
+mod flow;
 mod ping;
 mod port;
 mod tcp;
@@ -16,6 +17,7 @@ use crate::kernel::Kernel;
 use crate::machine::Machine;
 
 pub(crate) use endpoints::{EndpointIndex, Endpoints};
+pub(crate) use flow::{Beat, Exchange, Flows};
 pub use ping::Ping;
 pub use tcp::{TcpListener, TcpStream, Transfer};
 pub use udp::UdpSocket;

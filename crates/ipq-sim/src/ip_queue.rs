@@ -56,6 +56,11 @@ impl IpQueue {
         }
     }
 
+    /// Makes a program the peer, unless another one is; says whether it is.
+    pub(crate) fn claim(&mut self, port_id: u32) -> bool {
+        *self.peer.get_or_insert(port_id) == port_id
+    }
+
     /// Who would get a packet now, and how much of it.
     ///
     /// A full queue is counted.

@@ -8,7 +8,7 @@ use core::time::Duration;
 use ipq_proto::{DataModel, Family, HardwareAddress, Hook};
 use ipq_sys::{
     Clock, Deadline, Error, IpQueueStatus, KernelStatus, NfqueueStatus, Operation, Protocol,
-    Stepped,
+    Stepped, Transport,
 };
 
 use crate::action::Action;
@@ -18,11 +18,12 @@ use crate::device::Device;
 use crate::extras::Extras;
 use crate::fate::{Fate, Outcome, Totals};
 use crate::machine::{Event, Machine};
-use crate::nfqueue::Nfqueues;
+use crate::nfqueue::{Nfqueues, Owner};
+use crate::record::Datagram;
 use crate::replay::Replay;
 use crate::rule::{Match, Table, Target};
 use crate::socket::{Socket, SocketOptions};
-use crate::trace::{TraceEntry, TraceEvent};
+use crate::trace::{QueueId, TraceEntry, TraceEvent};
 
 /// A simulated kernel with `ip_queue`: devices, hooks, rules, and packets that end with exactly one fate.
 ///
@@ -204,6 +205,42 @@ impl Kernel {
         Ok(Socket::new(self.clone(), key, protocol, port_id, machine.model))
     }
 
+    /// Opens a socket that has a queue, as another program's: whoever else claims it is told so. Nothing reads from it.
+    ///
+    /// ```
+    /// use ipq_proto::Family;
+    /// use ipq_sim::{Kernel, QueueId};
+    ///
+    /// let kernel = Kernel::builder().build();
+    /// let _theirs = kernel.occupy(QueueId::IpQueue(Family::Ipv4))?;
+    /// assert_ne!(kernel.ip_queue_status(Family::Ipv4).map(|status| status.peer_port_id), Some(0));
+    /// # Ok::<(), ipq_sys::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `EPROTONOSUPPORT` if the module is not there, `EBUSY` if a program has the queue.
+    pub fn occupy(&self, queue: QueueId) -> Result<Socket, Error> {
+        let protocol = match queue {
+            QueueId::IpQueue(family) => Protocol::ip_queue(family),
+            QueueId::Nfqueue(_) => Protocol::Netfilter,
+        };
+        let socket = self.open_socket_for(protocol, SocketOptions::default())?;
+        let mut machine = self.lock();
+        let claimed = match queue {
+            QueueId::IpQueue(family) => {
+                machine.ip_queue(family).is_some_and(|queue| queue.claim(socket.port_id()))
+            }
+            QueueId::Nfqueue(number) => {
+                let owner = Owner { socket: socket.key(), port_id: socket.port_id() };
+                machine.nfqueues.as_mut().is_some_and(|queues| queues.bind(owner, number).is_ok())
+            }
+        };
+        drop(machine);
+        let busy = Error { operation: Operation::Bind, protocol, errno: ipq_proto::Errno::EBUSY };
+        claimed.then_some(socket).ok_or(busy)
+    }
+
     /// Lets the next thing happen, whenever it is due.
     pub fn step(&self) -> Stepped {
         self.lock().step(Deadline::Never)
@@ -231,6 +268,12 @@ impl Kernel {
         self.lock().wall_clock()
     }
 
+    /// The wall-clock time at which its clock showed zero: what times of a trace count from.
+    pub fn start_time(&self) -> Timestamp {
+        let machine = self.lock();
+        machine.wall_clock().saturating_sub(machine.now())
+    }
+
     /// The packets that have been delivered since outcomes were last [taken](Self::take_outcomes), in that order.
     pub fn delivered(&self) -> Vec<Outcome> {
         let machine = self.lock();
@@ -244,9 +287,17 @@ impl Kernel {
         self.lock().trace.take()
     }
 
-    /// The packets that have ended since outcomes were last [taken](Self::take_outcomes), in that order.
-    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
-        self.lock().outcomes.clone().unwrap_or_default()
+    /// Takes the datagrams that programs and this kernel have exchanged since the last call, in that order. Empty unless the
+    /// kernel was built to [record](Builder::record) them. What a receive buffer had no room for is not among them.
+    pub fn take_conversation(&self) -> Vec<Datagram> {
+        self.lock().conversation.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// How many packets have ended as `is_meant` says since outcomes were last taken.
+    pub(crate) fn count_outcomes(&self, is_meant: impl Fn(&Fate) -> bool) -> u64 {
+        let machine = self.lock();
+        let outcomes = machine.outcomes.iter().flatten();
+        outcomes.filter(|outcome| is_meant(&outcome.fate)).count() as u64
     }
 
     /// Takes the packets that have ended since the last call, in the order they ended. Empty if the kernel was

@@ -15,7 +15,6 @@ mod action;
 mod buffers;
 mod builder;
 pub mod capture;
-mod capture_kernel;
 mod device;
 mod extras;
 mod family_text;
@@ -35,27 +34,32 @@ mod nfqueue;
 mod packet;
 mod queueing;
 mod receiver;
+mod record;
 mod replay;
 mod reply;
 mod route;
 mod rule;
 mod scenario;
 mod seeds;
+mod simulation;
 mod socket;
 mod trace;
 
 pub use action::Action;
 pub use builder::Builder;
-pub use capture_kernel::capture_kernel;
 pub use device::Device;
 pub use extras::Extras;
 pub use fate::{Fate, Outcome, Reason, Totals};
 pub use host::{Host, Ping, TcpListener, TcpStream, Transfer, UdpSocket};
 pub use kernel::Kernel;
+pub use record::{Datagram, write_conversation, write_traffic};
 pub use replay::{Malformed, Replay, ReplayStatus};
 pub use rule::{Match, Protocol, Table, Target};
-pub use scenario::{Application, Finding, Running, Scenario, ScenarioError, Work};
+pub use scenario::{
+    Application, ApplicationName, ApplicationNumbers, Finding, Scenario, ScenarioError,
+};
 pub use seeds::{Seeds, SeedsError, assert_repeatable, for_each_seed};
+pub use simulation::{Simulation, SimulationError};
 pub use socket::{Socket, SocketOptions};
 pub use trace::{QueueId, TraceEntry, TraceEvent};
 

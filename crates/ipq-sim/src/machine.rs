@@ -19,11 +19,12 @@ use crate::capture::Timestamp;
 use crate::device::{Device, DeviceIndex, Devices};
 use crate::fate::{Fate, Outcome, Totals};
 use crate::fragment::Reassembly;
-use crate::host::{EndpointIndex, Endpoints};
+use crate::host::{EndpointIndex, Endpoints, Flows};
 use crate::ip_queue::IpQueues;
 use crate::netlink::{SocketKey, Sockets};
 use crate::nfqueue::Nfqueues;
 use crate::packet::{Packet, Position};
+use crate::record::Datagram;
 use crate::replay::Replays;
 use crate::route::Routes;
 use crate::rule::Rules;
@@ -58,12 +59,16 @@ pub(crate) struct Machine {
     pub(crate) replays: Replays,
     /// The hosts of the network, this one among them.
     pub(crate) endpoints: Endpoints,
+    /// What they send by themselves.
+    pub(crate) flows: Flows,
     /// Fragments for this host that wait for others.
     pub(crate) reassembly: Reassembly<Packet>,
     pub(crate) totals: Totals,
     /// Packets that have ended, unless they are only counted.
     pub(crate) outcomes: Option<Vec<Outcome>>,
     pub(crate) trace: Trace,
+    /// Datagrams between programs and this kernel, if they are kept.
+    pub(crate) conversation: Option<Vec<Datagram>>,
 }
 
 /// Something that is to happen at a time. What is due at the same time happens in the order it was planned.
@@ -87,6 +92,8 @@ pub(crate) enum Event {
     Act(Action),
     /// The stack of an endpoint has something to do.
     Poll(EndpointIndex),
+    /// The next packet of a flow is due.
+    Flow(usize),
     /// Fragments may have waited long enough.
     Expire,
 }
@@ -96,7 +103,7 @@ impl Event {
     fn packets(&self) -> u64 {
         match self {
             Self::Receive(..) | Self::Send(_) => 1,
-            Self::Replay(_) | Self::Act(_) | Self::Poll(_) | Self::Expire => 0,
+            Self::Replay(_) | Self::Act(_) | Self::Poll(_) | Self::Flow(_) | Self::Expire => 0,
         }
     }
 }
@@ -124,10 +131,12 @@ impl Machine {
             buffers: Buffers::default(),
             replays: Replays::default(),
             endpoints: Endpoints::default(),
+            flows: Flows::default(),
             reassembly: Reassembly::default(),
             totals: Totals::default(),
             outcomes: Some(Vec::new()),
             trace: Trace::default(),
+            conversation: None,
         }
     }
 
@@ -218,6 +227,7 @@ impl Machine {
             Event::Replay(index) => self.replay_next(index),
             Event::Act(action) => self.act(&action),
             Event::Poll(endpoint) => self.poll(endpoint),
+            Event::Flow(index) => self.continue_flow(index),
             Event::Expire => self.expire_fragments(),
         }
     }
@@ -253,6 +263,10 @@ impl Machine {
         let len = message.len();
         let socket = self.sockets.get(key);
         let (protocol, port_id) = (socket.protocol, socket.port_id);
+        if let Some(conversation) = self.conversation.as_mut().filter(|_| socket.has_room()) {
+            let (time, bytes) = (self.clock, message.clone());
+            conversation.push(Datagram { time, is_request: false, protocol, port_id, bytes });
+        }
         let sent = socket.deliver(message);
         let fits = sent.is_ok();
         if let Err(lost) = sent {

@@ -52,13 +52,18 @@ impl Socket {
     ///
     /// A buffer that is not yet over its size takes one more message, however large.
     pub(crate) fn deliver(&mut self, message: Vec<u8>) -> Result<(), Vec<u8>> {
-        if self.charged > self.receive_buffer {
+        if !self.has_room() {
             self.overrun = !self.ignores_overrun;
             return Err(message);
         }
         self.charged += charge(message.len());
         self.waiting.push_back(message);
         Ok(())
+    }
+
+    /// Whether a message fits in.
+    pub(crate) fn has_room(&self) -> bool {
+        self.charged <= self.receive_buffer
     }
 
     /// Takes out the messages that were not read.

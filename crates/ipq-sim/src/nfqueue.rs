@@ -94,7 +94,7 @@ impl Nfqueues {
     }
 
     /// Gives the queue `number` to `owner`.
-    fn bind(&mut self, owner: Owner, number: u16) -> Result<(), Errno> {
+    pub(crate) fn bind(&mut self, owner: Owner, number: u16) -> Result<(), Errno> {
         if self.of(owner, number)?.is_some() {
             return Err(Errno::EBUSY);
         }

@@ -8,6 +8,7 @@ use crate::machine::Machine;
 use crate::netlink::SocketKey;
 use crate::nfqueue::Nfqueues;
 use crate::packet::{Checksums, Packet, Position};
+use crate::record::Datagram;
 use crate::rule::Destination;
 use crate::trace::TraceEvent;
 
@@ -79,6 +80,11 @@ impl Machine {
         }
         let (protocol, port_id) = (socket.protocol, socket.port_id);
         self.note(TraceEvent::Request { protocol, port_id, len: datagram.len() });
+        let time = self.now();
+        if let Some(conversation) = &mut self.conversation {
+            let bytes = datagram.to_vec();
+            conversation.push(Datagram { time, is_request: true, protocol, port_id, bytes });
+        }
         if let Some(family) = protocol.family() {
             self.ip_queue_datagram(key, family, datagram)?;
         } else {

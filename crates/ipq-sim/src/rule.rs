@@ -198,6 +198,22 @@ impl Match {
         Self { not_mark: Some(mark), ..self }
     }
 
+    /// Whether the bytes of a packet, from its IP header on, are as wanted: its family, addresses, protocol and ports.
+    /// Conditions about devices and marks are not looked at.
+    ///
+    /// ```
+    /// use ipq_sim::{Match, Protocol};
+    ///
+    /// let ping = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    /// assert!(Match::protocol(Protocol::ICMP).matches_bytes(&ping));
+    /// assert!(!Match::any().destination("10.0.1.0/24".parse()?).matches_bytes(&ping));
+    /// # Ok::<(), ipnet::AddrParseError>(())
+    /// ```
+    pub fn matches_bytes(&self, packet: &[u8]) -> bool {
+        self.family.is_none_or(|family| Family::of_packet(packet) == Some(family))
+            && (!self.looks_inside() || self.matches_headers(&Headers::of(packet)))
+    }
+
     fn matches(&self, packet: &Packet, hook: Hook, devices: &Devices) -> bool {
         // A packet that is about to leave has no input device any more, as far as rules go.
         let input = packet.input.filter(|_| hook != Hook::PostRouting);

@@ -62,21 +62,24 @@ impl Seeds {
         default_runs: u64,
     ) -> Result<Self, SeedsError> {
         let error = |variable, value: &str| SeedsError { variable, value: value.to_owned() };
-        let first = seed.map(|text| number(text).ok_or_else(|| error(SEED, text))).transpose()?;
-        let runs =
-            runs.map(|text| number(text).filter(|&runs| runs > 0).ok_or_else(|| error(RUNS, text)));
+        let first = seed.map(|text| Self::number(text).ok_or_else(|| error(SEED, text)));
+        let first = first.transpose()?;
+        let runs = runs.map(|text| {
+            Self::number(text).filter(|&runs| runs > 0).ok_or_else(|| error(RUNS, text))
+        });
         let default_runs = first.map_or(default_runs, |_| 1);
         Ok(Self { next: first.unwrap_or(0), left: runs.transpose()?.unwrap_or(default_runs) })
     }
-}
 
-/// A number, decimal or hexadecimal behind `0x`.
-fn number(text: &str) -> Option<u64> {
-    // `parse` would take a sign.
-    let is_plain = |digits: &str| digits.chars().all(|digit| digit.is_ascii_hexdigit());
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => u64::from_str_radix(digits, 16).ok().filter(|_| is_plain(digits)),
-        None => text.parse().ok().filter(|_| is_plain(text)),
+    /// A seed or a number of runs as both variables have it: decimal, or hexadecimal behind `0x`. `None` if it is no such
+    /// number, or has more than 64 bits.
+    pub fn number(text: &str) -> Option<u64> {
+        // `parse` would take a sign.
+        let is_plain = |digits: &str| digits.chars().all(|digit| digit.is_ascii_hexdigit());
+        match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(digits) => u64::from_str_radix(digits, 16).ok().filter(|_| is_plain(digits)),
+            None => text.parse().ok().filter(|_| is_plain(text)),
+        }
     }
 }
 

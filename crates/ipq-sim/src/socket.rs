@@ -72,6 +72,10 @@ impl Socket {
         Self::new(self.kernel.clone(), self.key, self.protocol, self.port_id, self.model)
     }
 
+    pub(crate) fn key(&self) -> SocketKey {
+        self.key
+    }
+
     fn failed(&self, operation: Operation, errno: Errno) -> Error {
         Error { operation, protocol: self.protocol, errno }
     }

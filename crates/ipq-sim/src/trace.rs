@@ -148,6 +148,21 @@ pub enum TraceEvent {
     },
 }
 
+impl TraceEvent {
+    /// The packet that it is about, if it is about one.
+    pub const fn packet(&self) -> Option<u64> {
+        match self {
+            Self::Entered { packet, .. }
+            | Self::Hook { packet, .. }
+            | Self::Queued { packet, .. }
+            | Self::Passed { packet, .. }
+            | Self::Verdict { packet, .. }
+            | Self::Ended { packet, .. } => Some(*packet),
+            _ => None,
+        }
+    }
+}
+
 /// Which queue a packet waits in.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum QueueId {

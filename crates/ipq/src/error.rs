@@ -4,6 +4,7 @@ use core::fmt;
 
 use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno};
 use ipq_sim::capture::CaptureError;
+use ipq_sim::{ScenarioError, SimulationError};
 use ipq_sys::{Owner, Protocol};
 
 use crate::{PacketId, QueueName, TransportName};
@@ -69,6 +70,8 @@ pub enum Error {
     TwoSockets(QueueName),
     /// The capture behind the transport `sim:FILE` cannot be read.
     Capture(CaptureError),
+    /// The scenario behind the transport `sim:FILE` cannot be read, or makes no sense.
+    Scenario(ScenarioError),
     /// This version cannot do what the transport's name asks for.
     Unsupported(TransportName),
 }
@@ -94,7 +97,8 @@ impl Error {
             | Self::HandlerTaken
             | Self::OptionRefused { .. }
             | Self::ModeRefused { .. }
-            | Self::Capture(_) => Fault::System,
+            | Self::Capture(_)
+            | Self::Scenario(_) => Fault::System,
             Self::NoAnswer { .. } | Self::Message(_) => Fault::Peer,
             Self::Number(_)
             | Self::NoSuchOption(_)
@@ -102,6 +106,18 @@ impl Error {
             | Self::WrongProtocol(_)
             | Self::TwoSockets(_)
             | Self::Unsupported(_) => Fault::Caller,
+        }
+    }
+
+    /// The error number behind it, if there is one: `EBUSY` where another program has the queue, however the kernel says so.
+    pub const fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Transport(error) => Some(error.errno),
+            Self::BindRefused { errno, .. }
+            | Self::OptionRefused { errno, .. }
+            | Self::ModeRefused { errno, .. } => Some(*errno),
+            Self::QueueTaken { .. } | Self::HandlerTaken => Some(Errno::EBUSY),
+            _ => None,
         }
     }
 
@@ -188,6 +204,7 @@ impl fmt::Display for Error {
                 write!(f, "opening a session: there are two sockets for {queue}, one is enough")
             }
             Self::Capture(error) => error.fmt(f),
+            Self::Scenario(error) => error.fmt(f),
             Self::Unsupported(name) => write!(
                 f,
                 "opening {name}: this version cannot; the transports it has are auto, ip_queue, nfqueue:N, nfqueue:A-B and sim:FILE"
@@ -203,7 +220,17 @@ impl core::error::Error for Error {
             Self::Message(error) => Some(error),
             Self::Number(error) => Some(error),
             Self::Capture(error) => Some(error),
+            Self::Scenario(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl From<SimulationError> for Error {
+    fn from(error: SimulationError) -> Self {
+        match error {
+            SimulationError::Capture(error) => Self::Capture(error),
+            SimulationError::Scenario(error) => Self::Scenario(error),
         }
     }
 }

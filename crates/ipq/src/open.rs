@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 
 use ipq_proto::nfqueue::Command;
 use ipq_proto::{Errno, Family};
+use ipq_sim::{Simulation, SocketOptions as SimulatedOptions};
 use ipq_sys::{NetlinkSocket, Protocol, SocketOptions, Transport, queue_owner};
 
 use crate::lane::{Front, Lane};
@@ -26,20 +27,30 @@ pub(crate) fn queue(name: TransportName, options: &Options) -> Result<Queue, Err
         TransportName::IpQueue => ip_queue(options),
         TransportName::Nfqueue { first, last } => open_nfqueue(first..=last, options),
         TransportName::Sim(path) => {
-            refuse_nfqueue_options(options)?;
-            let (kernel, _) = ipq_sim::capture_kernel(&path).map_err(Error::Capture)?;
-            Queue::with_sockets(options.families.iter().map(|family| kernel.socket(family)))
+            let mut simulation = Simulation::open(&path)?;
+            simulated(&mut simulation, options)
         }
         TransportName::Unix(_) => Err(Error::Unsupported(name)),
     }
 }
 
 fn ip_queue(options: &Options) -> Result<Queue, Error> {
+    let lanes = ip_queue_lanes(options, |protocol| {
+        Ok(Box::new(socket(protocol, options)?) as Box<dyn Transport>)
+    })?;
+    Ok(Queue::with_lanes(lanes, buffered_length(options)))
+}
+
+/// A lane for each family whose module is there. It is enough if there is one.
+fn ip_queue_lanes(
+    options: &Options,
+    mut open: impl FnMut(Protocol) -> Result<Box<dyn Transport>, Error>,
+) -> Result<Vec<Lane>, Error> {
     let mut lanes = Vec::new();
     let mut missing: Option<ipq_sys::Error> = None;
     for family in options.families.iter() {
-        match socket(Protocol::ip_queue(family), options) {
-            Ok(socket) => lanes.push(Lane::new(Front::IpQueue(family), Box::new(socket))),
+        match open(Protocol::ip_queue(family)) {
+            Ok(socket) => lanes.push(Lane::new(Front::IpQueue(family), socket)),
             Err(Error::Transport(error)) if error.is_unsupported() => {
                 missing.get_or_insert(error);
             }
@@ -50,7 +61,25 @@ fn ip_queue(options: &Options) -> Result<Queue, Error> {
         return Err(error.into());
     }
     refuse_nfqueue_options(options)?;
-    Ok(Queue::with_lanes(lanes, buffered_length(options)))
+    Ok(lanes)
+}
+
+/// Claims the queue of a simulation. Its receive buffers are as large as a real kernel's are by itself, so that a scenario
+/// knows when they are full.
+pub(crate) fn simulated(simulation: &mut Simulation, options: &Options) -> Result<Queue, Error> {
+    let default = SimulatedOptions::default();
+    let socket_options = SimulatedOptions {
+        receive_buffer: options.receive_buffer.unwrap_or(default.receive_buffer),
+        ignores_overrun: options.ignore_overruns,
+        ..default
+    };
+    if let Some(numbers) = simulation.queues() {
+        let socket = simulation.open_socket(Protocol::Netfilter, socket_options)?;
+        return nfqueue(socket, numbers, options, None);
+    }
+    let lanes =
+        ip_queue_lanes(options, |protocol| Ok(simulation.open_socket(protocol, socket_options)?))?;
+    Ok(Queue::with_lanes(lanes, None))
 }
 
 fn open_nfqueue(numbers: RangeInclusive<u16>, options: &Options) -> Result<Queue, Error> {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use ipq_proto::netlink::HEADER_LEN;
 use ipq_proto::{CopyMode, Verdict};
+use ipq_sim::Simulation;
 use ipq_sys::{Batch, Deadline, Received, Transport, Waited, wait_any};
 
 use crate::lane::{Front, Lane, Said};
@@ -58,7 +59,7 @@ impl Queue {
     /// # Errors
     ///
     /// If the kernel does not have the queue, another program has it, or the capability or an option is missing; or a
-    /// capture cannot be read.
+    /// capture or a scenario cannot be read.
     #[doc(alias = "ipq_create_handle")]
     pub fn open(name: TransportName, options: impl Into<Options>) -> Result<Self, Error> {
         open::queue(name, &options.into())
@@ -106,6 +107,37 @@ impl Queue {
         options: impl Into<Options>,
     ) -> Result<Self, Error> {
         open::nfqueue(Box::new(transport), numbers, &options.into(), None)
+    }
+
+    /// A session with the queue of a simulated kernel that a file describes, the one that a program is wanted for there.
+    ///
+    /// ```
+    /// # use ipq::{CopyMode, Families, Queue, Verdict};
+    /// use ipq_sim::{ApplicationNumbers, Kernel, Scenario};
+    ///
+    /// let scenario = Scenario::parse(r#"
+    ///     application = { queue = "nfqueue:7" }
+    ///     rule = [{ hook = "LOCAL_OUT", target = { nfqueue = 7 } }]
+    ///     traffic = [{ name = "ping", kind = "ping", from = "here", to = "here", count = 3 }]
+    ///     expect = [{ that = "ping.answered", equals = 0 }]
+    /// "#)?;
+    /// let mut simulation = scenario.start(0, Kernel::builder())?;
+    /// let mut queue = Queue::with_simulation(&mut simulation, Families::Both)?;
+    /// queue.set_mode(CopyMode::Packet { range: 0 })?;
+    /// queue.run(|_| Verdict::Drop)?;
+    /// let findings = simulation.findings(&ApplicationNumbers::default());
+    /// assert!(findings.iter().all(|finding| finding.holds));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn with_simulation(
+        simulation: &mut Simulation,
+        options: impl Into<Options>,
+    ) -> Result<Self, Error> {
+        open::simulated(simulation, &options.into())
     }
 
     pub(crate) fn with_lanes(lanes: Vec<Lane>, buffered_length: Option<u32>) -> Self {

@@ -31,7 +31,7 @@ pub enum TransportName {
     },
     /// `unix:PATH`: a simulated kernel that another process serves on this socket.
     Unix(PathBuf),
-    /// `sim:FILE`: a simulated kernel in this process, fed with a capture.
+    /// `sim:FILE`: a simulated kernel in this process, fed with a capture or, if its name ends in `.toml`, a scenario.
     Sim(PathBuf),
 }
 

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ipq::{CopyMode, Families, Options, TransportName, Verdict};
+use ipq_sim::Simulation;
 
 /// Give every queued packet the same verdict, and show it.
 ///
 /// With the transport sim:FILE it needs neither root nor a module: the packets of the capture come in on eth0 of a
-/// simulated kernel, each is queued before routing, and the run ends with the file.
+/// simulated kernel, each is queued before routing, and the run ends with the file. A FILE.toml is a scenario, whose
+/// traffic is queued as its rules say.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
@@ -79,6 +81,7 @@ Examples:
   ipq-cli passer --transport sim:capture.pcap
   ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
   ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
+  ipq-cli passer --transport sim:scenario.toml
   iptables -A OUTPUT -p icmp -j NFQUEUE --queue-num 0 && ipq-cli passer";
 
 /// The value of `--copy`.
@@ -147,18 +150,21 @@ impl PasserArgs {
     /// What is wrong with the arguments together, though each is right.
     pub(crate) fn contradiction(&self, transport: &TransportName) -> Option<&'static str> {
         let is_simulated = matches!(transport, TransportName::Sim(_));
+        let is_capture =
+            matches!(transport, TransportName::Sim(path) if !Simulation::is_scenario(path));
         if self.copy == CopyArg::Meta && self.range != 0 {
             return Some(
                 "--range says how much of each packet is wanted, but --copy meta wants none",
             );
         }
         let of_nfqueue = self.queue_maxlen.is_some() || self.fail_open || self.gso;
-        if is_simulated && (of_nfqueue || self.rcvbuf.is_some()) {
+        if is_capture && (of_nfqueue || self.rcvbuf.is_some()) {
             return Some(
-                "--queue-maxlen, --fail-open, --gso and --rcvbuf are for real kernels: sim:FILE has an ip_queue",
+                "--queue-maxlen, --fail-open, --gso and --rcvbuf are for real kernels and for scenarios: a capture's \
+                 packets are in an ip_queue",
             );
         }
-        if self.copy == CopyArg::Meta && self.write.is_some() && !is_simulated {
+        if self.copy == CopyArg::Meta && self.write.is_some() && !is_capture {
             return Some("--write needs the packets: use --copy packet");
         }
         if let (TransportName::Sim(capture), Some(written)) = (transport, &self.write)
@@ -169,7 +175,7 @@ impl PasserArgs {
         if self.verdict.comes_back() && is_simulated && self.count.is_none() {
             return Some(
                 "--verdict repeat and queue bring every packet back for ever, because the rule of sim:FILE queues \
-                 all: say with --count when to stop",
+                 it again: say with --count when to stop",
             );
         }
         None

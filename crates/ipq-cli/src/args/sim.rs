@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use ipq_sim::Seeds;
 
 /// What to do with a simulated kernel.
 #[derive(Clone, Debug, Subcommand)]
@@ -23,11 +24,18 @@ pub struct SimRunArgs {
     pub file: PathBuf,
 
     /// The seed of all that looks random, decimal or 0x…; if it is not given, the file's.
-    #[arg(long, value_name = "N", value_parser = parse_seed)]
+    #[arg(long, value_name = "N", env = "IPQ_SIM_SEED", hide_env_values = true, value_parser = parse_number)]
     pub seed: Option<u64>,
 
     /// Run it so often, each time with the next seed.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "IPQ_SIM_RUNS",
+        hide_env_values = true,
+        default_value_t = 1,
+        value_parser = parse_runs
+    )]
     pub repeat: u64,
 
     /// Run it twice with each seed, and compare everything that happened.
@@ -38,21 +46,52 @@ pub struct SimRunArgs {
     #[arg(long)]
     pub trace: bool,
 
-    /// Print JSON, one object a line.
+    /// Print JSON, one object a line: docs/scenarios.md describes it.
     #[arg(long)]
     pub json: bool,
+
+    /// Write the conversation between the program and its kernel to this file, as pcap of netlink messages.
+    #[arg(long, value_name = "FILE.pcap")]
+    pub netlink: Option<PathBuf>,
+
+    /// Write the packets to this file, as pcapng; the comment of each says what became of it.
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub traffic: Option<PathBuf>,
 }
 
 const SIM_RUN_AFTER_HELP: &str = "\
 Examples:
   ipq-cli sim run tests/scenarios/lossy-transfer.toml
   ipq-cli sim run tests/scenarios/lossy-transfer.toml --repeat 100 --check
-  ipq-cli sim run tests/scenarios/filter.toml --trace";
+  ipq-cli sim run tests/scenarios/port-filter.toml --trace
+  ipq-cli sim run tests/scenarios/port-filter.toml --traffic packets.pcapng && wireshark packets.pcapng";
 
-/// A number, decimal or in hexadecimal.
-fn parse_seed(text: &str) -> Result<u64, core::num::ParseIntError> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
+impl SimRunArgs {
+    /// What is wrong with the arguments together, though each is right.
+    pub(crate) fn contradiction(&self) -> Option<&'static str> {
+        if self.repeat > 1 && (self.netlink.is_some() || self.traffic.is_some()) {
+            return Some(
+                "--netlink and --traffic write what one run did: use them without --repeat",
+            );
+        }
+        let written = [&self.netlink, &self.traffic];
+        if written.into_iter().flatten().any(|path| *path == self.file) {
+            return Some("the scenario would be overwritten");
+        }
+        if self.netlink.is_some() && self.netlink == self.traffic {
+            return Some("--netlink and --traffic need files of their own");
+        }
+        None
     }
+}
+
+/// A number, decimal or hexadecimal behind 0x.
+fn parse_number(text: &str) -> Result<u64, &'static str> {
+    Seeds::number(text).ok_or("a seed is a number of 64 bits, decimal or hexadecimal behind 0x")
+}
+
+/// A number of runs.
+fn parse_runs(text: &str) -> Result<u64, &'static str> {
+    let number = Seeds::number(text).filter(|number| *number > 0);
+    number.ok_or("the number of runs is 1 or more, decimal or hexadecimal behind 0x")
 }

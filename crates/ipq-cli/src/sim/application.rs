@@ -2,17 +2,29 @@
 
 use etherparse::{NetHeaders, PacketHeaders, PayloadSlice, TransportHeader};
 use ipq::{Error, Event, Packet, PacketId, Queue, Verdict};
-use ipq_sim::{Application as Described, Work};
+use ipq_sim::{Application as Described, ApplicationName, Kernel, Match};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A program, and where it is in its work.
 pub(super) struct Application<'d> {
     described: &'d Described,
-    /// Decides which packets its work is done to.
+    /// The packets that may be meant.
+    condition: Match,
+    /// Draws which of them are.
     random: ChaCha8Rng,
+    /// Packets read.
     packets: u64,
+    /// Those of them that may be meant.
+    candidates: u64,
+    mangled: u64,
 }
+
+/// How many numbers may be drawn: 2^32, which are exact enough for any rate that anybody writes down.
+const DRAWS: f64 = 4_294_967_296.0;
+
+/// How often something is tried that fails for now. Nothing but a fault that strikes always takes as many.
+const MOST_ATTEMPTS: usize = 1000;
 
 /// What is to become of a packet.
 enum Decision {
@@ -22,45 +34,74 @@ enum Decision {
 
 impl<'d> Application<'d> {
     pub(super) fn new(described: &'d Described, seed: u64) -> Self {
-        Self { described, random: ChaCha8Rng::seed_from_u64(seed), packets: 0 }
+        let condition = described.condition();
+        let random = ChaCha8Rng::seed_from_u64(seed);
+        Self { described, condition, random, packets: 0, candidates: 0, mangled: 0 }
     }
 
-    /// Does its work until nothing can come any more. What is temporary is tried again.
-    pub(super) fn serve(&mut self, queue: &mut Queue) -> Result<(), Error> {
+    /// How many packets it has changed.
+    pub(super) fn mangled(&self) -> u64 {
+        self.mangled
+    }
+
+    /// Whether it has read as many packets as it wants.
+    pub(super) fn has_enough(&self) -> bool {
+        self.described.packets.is_some_and(|packets| self.packets >= packets)
+    }
+
+    /// Does its work until nothing can come any more, or it has enough. What fails for now is tried again.
+    pub(super) fn serve(&mut self, queue: &mut Queue, kernel: &Kernel) -> Result<(), Error> {
         let mut buffer = vec![0; queue.buffer_len()];
-        loop {
+        let mut attempts = 0;
+        while !self.has_enough() {
             let (id, decision) = match queue.read(&mut buffer, None) {
                 Ok(None) => return Ok(()),
                 Ok(Some(Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. })) => {
                     (packet.id(), self.decide(&packet))
                 }
                 Ok(Some(_)) | Err(Error::Message(_)) => continue,
-                Err(error) if error.is_temporary() => continue,
+                Err(error) if error.is_temporary() && attempts < MOST_ATTEMPTS => {
+                    attempts += 1;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
+            attempts = 0;
+            if !self.described.thinks.is_zero() {
+                kernel.advance(self.described.thinks);
+            }
             send(queue, id, &decision)?;
         }
+        Ok(())
     }
 
     fn decide(&mut self, packet: &Packet<'_>) -> Decision {
         self.packets += 1;
-        let is_meant = self.is_meant();
-        match self.described.work {
-            Work::Drop if is_meant => Decision::Verdict(Verdict::Drop),
-            Work::Mangle if is_meant => match self.mangle(packet.payload()) {
-                Some(mangled) => Decision::Replace(mangled),
+        let is_meant = self.is_meant(packet.payload());
+        match self.described.name {
+            ApplicationName::Drop if is_meant => Decision::Verdict(Verdict::Drop),
+            ApplicationName::Mangle if is_meant => match self.mangle(packet.payload()) {
+                Some(mangled) => {
+                    self.mangled += 1;
+                    Decision::Replace(mangled)
+                }
                 None => Decision::Verdict(Verdict::Accept),
             },
             _ => Decision::Verdict(Verdict::Accept),
         }
     }
 
-    /// Whether the work is done to this packet.
-    fn is_meant(&mut self) -> bool {
-        let in_turn = self.described.every.is_none_or(|every| self.packets.is_multiple_of(every));
-        let drawn = match self.described.rate {
-            // 32 bits are exact enough for any rate that anybody writes down.
-            Some(rate) => f64::from(self.random.next_u32()) < rate * f64::from(u32::MAX),
+    /// Whether its work is done to a packet with these bytes.
+    fn is_meant(&mut self, packet: &[u8]) -> bool {
+        if !self.condition.matches_bytes(packet) {
+            return false;
+        }
+        self.candidates += 1;
+        let in_turn =
+            self.described.every().is_none_or(|every| self.candidates.is_multiple_of(every));
+        // Drawn in any case, so that one condition moves nothing that another one draws.
+        let drawn = match self.described.rate() {
+            Some(rate) => f64::from(self.random.next_u32()) < rate * DRAWS,
             None => true,
         };
         in_turn && drawn
@@ -68,8 +109,7 @@ impl<'d> Application<'d> {
 
     /// The packet with what is looked for replaced, if it is in there.
     fn mangle(&self, packet: &[u8]) -> Option<Vec<u8>> {
-        let (find, replace) =
-            (self.described.find.as_ref()?.as_bytes(), self.described.replace.as_ref()?.as_bytes());
+        let (find, replace) = self.described.replacement()?;
         let payload = payload_of(packet)?;
         let start = packet.len() - payload.len();
         let at = payload.windows(find.len()).position(|window| window == find)? + start;
@@ -82,18 +122,19 @@ impl<'d> Application<'d> {
     }
 }
 
-/// Sends a decision until it is taken.
+/// Sends a decision, again if it is not taken for now.
 fn send(queue: &mut Queue, id: PacketId, decision: &Decision) -> Result<(), Error> {
-    loop {
-        let sent = match decision {
+    let mut sent = Ok(());
+    for _ in 0..MOST_ATTEMPTS {
+        sent = match decision {
             Decision::Verdict(verdict) => queue.verdict(id, *verdict),
             Decision::Replace(packet) => queue.verdict_with(id, Verdict::Accept, packet),
         };
-        match sent {
-            Err(error) if error.is_temporary() => (),
-            sent => return sent,
+        if !sent.as_ref().is_err_and(Error::is_temporary) {
+            break;
         }
     }
+    sent
 }
 
 /// What TCP or UDP carries in a packet that is no fragment.

@@ -1,70 +1,128 @@
-//! What a run of a scenario prints.
+//! What runs of a scenario print: [`Report`].
 
-use std::io::Write;
+use std::io::{self, Write};
 
-use ipq_sim::{Finding, TraceEntry};
-use serde_json::json;
+use ipq_sim::TraceEntry;
+use serde_json::{Map, Value, json};
 
-use crate::failure::Failure;
+use super::Outcome;
 
-/// Prints what became of each expectation; says whether all hold.
-pub(super) fn findings(
-    out: &mut impl Write,
-    seed: u64,
-    findings: &[Finding],
+/// Prints what became of runs, as lines or as JSON, and remembers which of them went wrong.
+pub(super) struct Report<W> {
+    out: W,
     is_json: bool,
-) -> Result<bool, Failure> {
-    let holds = findings.iter().filter(|finding| finding.holds).count();
-    for finding in findings {
-        if is_json {
-            let Finding { that, expected, found, holds } = finding;
-            let object = json!({
-                "event": "expectation", "seed": seed, "that": that, "expected": expected, "found": found, "holds": holds
-            });
-            writeln!(out, "{object}")?;
+    runs: u64,
+    /// The seeds of those in which something was not as expected.
+    failed: Vec<u64>,
+}
+
+impl<W: Write> Report<W> {
+    pub(super) fn new(out: W, is_json: bool) -> Self {
+        Self { out, is_json, runs: 0, failed: Vec::new() }
+    }
+
+    /// Prints everything that happened, an event a line.
+    pub(super) fn trace(&mut self, trace: &[TraceEntry]) -> io::Result<()> {
+        for entry in trace {
+            if self.is_json {
+                serde_json::to_writer(&mut self.out, entry)?;
+                self.out.write_all(b"\n")?;
+            } else {
+                writeln!(self.out, "{entry}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what a run came to.
+    pub(super) fn run(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.runs += 1;
+        let holds = outcome.findings.iter().filter(|finding| finding.holds).count();
+        if holds < outcome.findings.len() || outcome.failure.is_some() {
+            self.failed.push(outcome.seed);
+        }
+        if self.is_json {
+            self.run_as_json(outcome, holds)
         } else {
-            writeln!(out, "{finding}")?;
+            self.run_as_text(outcome, holds)
         }
     }
-    let all = findings.len();
-    if is_json {
+
+    fn run_as_text(&mut self, outcome: &Outcome, holds: usize) -> io::Result<()> {
+        for finding in &outcome.findings {
+            writeln!(self.out, "{finding}")?;
+        }
+        if let Some(error) = &outcome.failure {
+            writeln!(self.out, "FAILED: the application ended: {error}")?;
+        }
+        let all = outcome.findings.len();
+        let packets = outcome.simulation.kernel().totals().entered;
+        let time = outcome.simulation.kernel().now().as_secs_f64();
+        let seed = outcome.seed;
         writeln!(
-            out,
-            "{}",
-            json!({ "event": "run", "seed": seed, "expectations": all, "hold": holds })
-        )?;
-    } else {
-        writeln!(out, "seed {seed:#x}: {holds} of {all} expectations hold")?;
+            self.out,
+            "seed {seed:#x}: {holds} of {all} expectations hold; {packets} packets in {time:.6} s"
+        )
     }
-    Ok(holds == all)
-}
 
-/// Prints everything that happened, an event a line.
-pub(super) fn trace(
-    out: &mut impl Write,
-    trace: &[TraceEntry],
-    is_json: bool,
-) -> Result<(), Failure> {
-    for entry in trace {
-        if is_json {
-            let line = serde_json::to_string(entry).map_err(std::io::Error::from)?;
-            writeln!(out, "{line}")?;
-        } else {
-            writeln!(out, "{entry}")?;
+    fn run_as_json(&mut self, outcome: &Outcome, holds: usize) -> io::Result<()> {
+        // A number of 64 bits is more than some readers of JSON take.
+        let seed = format!("{:#x}", outcome.seed);
+        for finding in &outcome.findings {
+            self.line(&json!({
+                "event": "expectation",
+                "seed": seed,
+                "that": finding.that,
+                "expected": finding.expected,
+                "found": finding.found,
+                "holds": finding.holds,
+            }))?;
         }
+        let numbers = outcome.numbers.all().map(|(name, number)| (name.to_owned(), number.into()));
+        let mut application: Map<String, Value> = numbers.collect();
+        let failure = outcome.failure.as_ref().map(ToString::to_string);
+        application.insert("failure".to_owned(), failure.into());
+        let kernel = outcome.simulation.kernel();
+        let totals = kernel.totals();
+        self.line(&json!({
+            "event": "run",
+            "seed": seed,
+            "expectations": outcome.findings.len(),
+            "hold": holds,
+            "seconds": kernel.now().as_secs_f64(),
+            "packets": {
+                "entered": totals.entered,
+                "delivered": totals.delivered,
+                "dropped": totals.dropped,
+                "fragmented": totals.fragmented,
+                "reassembled": totals.reassembled,
+                "incomplete": totals.incomplete,
+                "queued": totals.queued,
+            },
+            "application": application,
+        }))
     }
-    Ok(())
-}
 
-/// Compares the traces of two runs with the same seed.
-pub(super) fn compare(
-    seed: u64,
-    first: &[TraceEntry],
-    second: &[TraceEntry],
-) -> Result<(), Failure> {
-    let differs = |at: &usize| first.get(*at) != second.get(*at);
-    match (0..first.len().max(second.len())).find(differs) {
-        None => Ok(()),
-        Some(line) => Err(Failure::NotRepeatable { seed, line: line + 1 }),
+    /// Prints what all runs came to, if they were several; says whether all was as expected, always.
+    pub(super) fn finish(mut self) -> io::Result<bool> {
+        if self.runs > 1 {
+            let seeds: Vec<_> = self.failed.iter().map(|seed| format!("{seed:#x}")).collect();
+            let (runs, failed) = (self.runs, seeds.len());
+            if self.is_json {
+                self.line(&json!({ "event": "summary", "runs": runs, "failed": failed, "failed_seeds": seeds }))?;
+            } else if failed == 0 {
+                writeln!(self.out, "{runs} runs: all is as expected")?;
+            } else {
+                let seeds = seeds.join(", ");
+                writeln!(self.out, "{runs} runs: {failed} FAILED, those with the seeds {seeds}")?;
+            }
+        }
+        self.out.flush()?;
+        Ok(self.failed.is_empty())
+    }
+
+    fn line(&mut self, object: &Value) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, object)?;
+        self.out.write_all(b"\n")
     }
 }

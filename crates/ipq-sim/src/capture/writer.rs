@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use pcap_parser::pcap::{LegacyPcapBlock, PcapHeader};
 use pcap_parser::{Linktype, ToVec};
 
-use super::Timestamp;
 use super::error::{CaptureError, CaptureErrorKind};
+use super::{LinkType, Timestamp};
 
 /// The longest part of a packet that is written, in bytes: what tcpdump and Wireshark read at most.
-const SNAP_LEN: u32 = 262_144;
+pub(super) const SNAP_LEN: u32 = 262_144;
 
 /// How exact the times in a written capture are.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -61,14 +61,27 @@ impl<W: io::Write> Writer<W> {
     /// # Errors
     ///
     /// Fails if `inner` cannot be written.
-    pub fn new(mut inner: W, precision: Precision) -> Result<Self, CaptureError> {
+    pub fn new(inner: W, precision: Precision) -> Result<Self, CaptureError> {
+        Self::of_link_type(inner, precision, LinkType::RAW)
+    }
+
+    /// Writes the header of a file with another link type, whose headers the packets begin with.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_link_type(
+        mut inner: W,
+        precision: Precision,
+        link_type: LinkType,
+    ) -> Result<Self, CaptureError> {
         let header = PcapHeader {
             magic_number: match precision {
                 Precision::Microseconds => 0xa1b2_c3d4,
                 Precision::Nanoseconds => 0xa1b2_3c4d,
             },
             snaplen: SNAP_LEN,
-            network: Linktype::RAW,
+            network: Linktype(link_type.0.into()),
             ..PcapHeader::new()
         };
         write(&mut inner, &header, &[]).map_err(CaptureError::writing)?;

@@ -194,6 +194,11 @@ impl Text {
 /// The largest number that the kernel takes for an error.
 const LAST_ERRNO: i32 = 4095;
 
+/// The error of this name, such as `ENOBUFS`.
+pub(crate) fn errno_named(name: &str) -> Option<Errno> {
+    (1..=LAST_ERRNO).map(Errno).find(|errno| errno.name() == Some(name))
+}
+
 /// An error by its name, or by its number where it has none here.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
@@ -208,9 +213,7 @@ impl TryFrom<ErrnoText> for ErrorNumber {
     fn try_from(text: ErrnoText) -> Result<Self, String> {
         let found = match &text {
             ErrnoText::Number(number) => Some(*number).filter(|it| (1..=LAST_ERRNO).contains(it)),
-            ErrnoText::Name(name) => {
-                (1..=LAST_ERRNO).find(|&number| Errno(number).name() == Some(name))
-            }
+            ErrnoText::Name(name) => errno_named(name).map(|Errno(number)| number),
         };
         found.map(|number| Self(Errno(number))).ok_or_else(|| {
             let text = match text {

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use ipq_proto::{Family, HardwareAddress};
 use ipq_sys::Clock;
 use slab::Slab;
-use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
+use smoltcp::iface::{
+    Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
+};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress as SmoltcpHardware, IpCidr, IpProtocol};
 
+use super::flow::Sink;
 use super::port::Port;
 use super::tcp::{Listener, Stream};
 use crate::device::DeviceIndex;
@@ -47,6 +50,7 @@ pub(crate) struct Endpoint {
     segments: Side,
     pub(super) streams: Slab<Stream>,
     pub(super) listeners: Slab<Listener>,
+    pub(super) sinks: Vec<Sink>,
     /// The netfilter marks of what sockets for UDP send, by their ports.
     marks: BTreeMap<u16, u32>,
     reassembly: Reassembly<()>,
@@ -81,6 +85,16 @@ impl Side {
     fn poll(&mut self, now: Instant) -> PollResult {
         self.interface.poll(now, &mut self.port, &mut self.sockets)
     }
+
+    /// Takes in one packet.
+    fn poll_one(&mut self, now: Instant) -> PollIngressSingleResult {
+        self.interface.poll_ingress_single(now, &mut self.port, &mut self.sockets)
+    }
+
+    /// Sends what is to be sent.
+    fn send(&mut self, now: Instant) {
+        self.interface.poll_egress(now, &mut self.port, &mut self.sockets);
+    }
 }
 
 /// An interface with one address, from which everything is reached directly: where it goes, the simulated network says.
@@ -103,6 +117,7 @@ impl Endpoint {
             segments: Side::new(address, mtu.min(LONGEST), seed),
             streams: Slab::new(),
             listeners: Slab::new(),
+            sinks: Vec::new(),
             marks: BTreeMap::new(),
             reassembly: Reassembly::default(),
             seed,
@@ -144,7 +159,7 @@ impl Endpoint {
     pub(crate) fn poll(&mut self, now: Clock, mut emit: impl FnMut(Emitted)) {
         let instant = instant(now);
         self.reassembly.expire(now);
-        self.datagrams.poll(instant);
+        self.poll_datagrams(instant);
         loop {
             self.pump();
             if self.segments.poll(instant) == PollResult::None && !self.pump() {
@@ -157,6 +172,22 @@ impl Endpoint {
         }
         for data in self.segments.port.sent.drain(..) {
             emit(Emitted { data, mark: 0 });
+        }
+    }
+
+    /// Lets the stack for datagrams do what it has to do. Sinks are emptied after each packet.
+    fn poll_datagrams(&mut self, now: Instant) {
+        if self.sinks.is_empty() {
+            self.datagrams.poll(now);
+            return;
+        }
+        loop {
+            let processed = self.datagrams.poll_one(now);
+            self.empty_sinks();
+            self.datagrams.send(now);
+            if processed == PollIngressSingleResult::None {
+                break;
+            }
         }
     }
 

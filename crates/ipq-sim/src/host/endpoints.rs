@@ -94,9 +94,12 @@ impl Machine {
         if device == LOOPBACK && self.devices.of_address(destination).is_some() {
             return destination;
         }
+        // Where that device has none, any other's will do: `lo` has one of each family.
         let source = self.devices.address(device, destination);
         source.unwrap_or_else(|| {
-            panic!("{} has no address for {destination}", self.devices.name(Some(device)))
+            let others = self.devices.addresses().map(|net| net.addr());
+            let same = others.filter(|address| address.is_ipv4() == destination.is_ipv4());
+            same.min_by_key(IpAddr::is_loopback).unwrap_or(destination)
         })
     }
 

@@ -11,10 +11,10 @@ use super::{EndpointIndex, Host};
 use crate::kernel::Kernel;
 
 /// Room for one answer, in bytes, its data included.
-const ROOM: usize = 1 << 16;
+pub(super) const ROOM: usize = 1 << 16;
 
 /// Bytes of an echo request before its data.
-const HEADER_LEN: usize = 8;
+pub(super) const HEADER_LEN: usize = 8;
 
 /// An echo request that was sent, from [`Host::ping`].
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Host {
         let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 4], vec![0; ROOM]);
         let mut socket = Socket::new(buffer(), buffer());
         socket.bind(Bound::Ident(ident)).expect("a new socket can be bound");
-        let request = request(from, to, ident, data);
+        let request = request(from, to, (ident, 1), data);
         socket.send_slice(&request, to.into()).expect("an echo request fits into an empty buffer");
         let handle = here.datagram_sockets().add(socket);
         machine.plan_poll(endpoint);
@@ -57,9 +57,14 @@ impl Host {
 }
 
 /// An echo request. The stack fills in its checksum.
-fn request(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Vec<u8> {
+pub(super) fn request(
+    from: IpAddr,
+    to: IpAddr,
+    (ident, seq_no): (u16, u16),
+    data: &[u8],
+) -> Vec<u8> {
     let mut bytes = vec![0; HEADER_LEN + data.len()];
-    let (seq_no, checksums) = (1, ChecksumCapabilities::default());
+    let checksums = ChecksumCapabilities::default();
     if let (IpAddr::V6(from), IpAddr::V6(to)) = (from, to) {
         let request = Icmpv6Repr::EchoRequest { ident, seq_no, data };
         request.emit(&from, &to, &mut Icmpv6Packet::new_unchecked(&mut bytes), &checksums);

@@ -76,6 +76,14 @@ impl Endpoint {
         self.streams.insert(Stream::new(handle, false))
     }
 
+    /// Connects to `to`, sends `bytes` and closes.
+    pub(super) fn send_stream(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let index = self.connect(to);
+        let stream = &mut self.streams[index];
+        stream.outgoing.extend(bytes);
+        stream.closes = true;
+    }
+
     /// Moves bytes between the streams and their sockets, and takes new connections; says whether anything moved.
     pub(super) fn pump(&mut self) -> bool {
         let mut moved = false;
@@ -191,7 +199,7 @@ impl Host {
         self.listen_and(address, false)
     }
 
-    fn listen_and(&self, address: SocketAddr, follows: bool) -> TcpListener {
+    pub(crate) fn listen_and(&self, address: SocketAddr, follows: bool) -> TcpListener {
         let (kernel, mut machine, endpoint) = self.endpoint(address.ip());
         let here = machine.endpoints.get(endpoint);
         let port = if address.port() == 0 { here.free_port() } else { address.port() };

@@ -1,27 +1,32 @@
-//! What a scenario file says, as it says it.
+//! What a scenario file says, as it says it: [`File`], and the tables that are about the network.
 
 use core::net::IpAddr;
 use core::time::Duration;
-use std::path::PathBuf;
 
 use ipnet::IpNet;
-use ipq_proto::{Family, Hook};
-use serde::{Deserialize, Deserializer, de};
+use ipq_proto::{DataModel, DeviceName, HardwareType};
+use serde::Deserialize;
+use toml::Spanned;
 
-use super::ScenarioError;
+use super::application::{Application, Queues};
+use super::error::Problem;
+use super::expectation::ExpectationTable;
+use super::rule::RuleTable;
+use super::traffic::TrafficTable;
 use crate::action::Action;
 use crate::device::Device;
 use crate::fault::PlannedFault;
-use crate::rule::{Match, Protocol, Table, Target};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub(super) struct File {
     #[serde(default)]
     pub(super) description: String,
     #[serde(default)]
     pub(super) seed: u64,
+    #[serde(default)]
+    pub(super) kernel: KernelTable,
     #[serde(default)]
     pub(super) device: Vec<DeviceTable>,
     #[serde(default)]
@@ -31,31 +36,64 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) rule: Vec<RuleTable>,
     #[serde(default)]
-    pub(super) application: Application,
+    pub(super) application: Option<Spanned<Application>>,
     #[serde(default)]
-    pub(super) traffic: Vec<TrafficTable>,
+    pub(super) traffic: Vec<Spanned<TrafficTable>>,
     #[serde(default)]
     pub(super) fault: Vec<PlannedFault>,
     #[serde(default)]
     pub(super) event: Vec<EventTable>,
     #[serde(default)]
-    pub(super) expect: Vec<Expectation>,
+    pub(super) expect: Vec<Spanned<ExpectationTable>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct KernelTable {
+    pub(super) data_model: Option<ModelName>,
+    #[serde(default)]
+    pub(super) without: Vec<ModuleName>,
+    #[serde(default)]
+    pub(super) conntrack: bool,
+    /// Queues that another program has from the start.
+    #[serde(default)]
+    pub(super) taken: Vec<Queues>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ModelName {
+    Ilp32Little,
+    Ilp32Big,
+    Lp64Little,
+    Lp64Big,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+pub(super) enum ModuleName {
+    #[serde(rename = "ip_queue")]
+    IpQueue,
+    #[serde(rename = "ip6_queue")]
+    Ip6Queue,
+    #[serde(rename = "nfnetlink_queue")]
+    Nfqueue,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct DeviceTable {
-    pub(super) name: String,
+    pub(super) name: Spanned<String>,
     #[serde(default)]
     kind: DeviceKind,
+    hardware_type: Option<Spanned<u16>>,
     #[serde(default)]
-    addresses: Vec<IpNet>,
-    mtu: Option<usize>,
+    pub(super) addresses: Vec<IpNet>,
+    mtu: Option<Spanned<usize>>,
     #[serde(default, with = "humantime_serde")]
     latency: Duration,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 enum DeviceKind {
     #[default]
@@ -67,166 +105,15 @@ enum DeviceKind {
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteTable {
     pub(super) to: IpNet,
-    pub(super) device: String,
+    pub(super) device: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostTable {
-    pub(super) name: String,
-    pub(super) device: String,
-    pub(super) addresses: Vec<IpAddr>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RuleTable {
-    hook: String,
-    #[serde(default)]
-    table: TableName,
-    target: TargetTable,
-    family: Option<String>,
-    protocol: Option<ProtocolName>,
-    source: Option<IpNet>,
-    destination: Option<IpNet>,
-    source_port: Option<u16>,
-    destination_port: Option<u16>,
-    input: Option<String>,
-    output: Option<String>,
-    mark: Option<u32>,
-    not_mark: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum TableName {
-    Raw,
-    Mangle,
-    #[default]
-    Filter,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ProtocolName {
-    Number(u8),
-    Name(String),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum TargetTable {
-    Name(String),
-    Nfqueue {
-        nfqueue: Queues,
-        #[serde(default)]
-        bypass: bool,
-    },
-    Mark {
-        mark: u32,
-    },
-}
-
-/// One queue of `nfnetlink_queue` or several: `3` or `"0-3"`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Queues {
-    One(u16),
-    Several(String),
-}
-
-/// What the program at the queue is, and which queue it has.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Application {
-    #[serde(default)]
-    pub(super) queue: QueueName,
-    /// What it does with packets.
-    #[serde(default)]
-    pub work: Work,
-    /// The share of packets that this happens to, drawn from the seed; all others pass.
-    pub rate: Option<f64>,
-    /// It happens to each packet whose number is a multiple of this; all others pass.
-    pub every: Option<u64>,
-    /// What a mangler looks for in a packet, behind its headers.
-    pub find: Option<String>,
-    /// What it puts in its place.
-    pub replace: Option<String>,
-    /// Whether a mangler leaves checksums as they are, as a careless program does.
-    #[serde(default)]
-    pub keep_checksums: bool,
-}
-
-/// What a program does with packets.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Work {
-    /// It accepts them.
-    #[default]
-    Pass,
-    /// It drops them.
-    Drop,
-    /// It changes them, and accepts them.
-    Mangle,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) enum QueueName {
-    #[default]
-    IpQueue,
-    Nfqueue(u16, u16),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TrafficTable {
-    pub(super) name: Option<String>,
-    pub(super) ping: Option<PingTable>,
-    pub(super) udp: Option<UdpTable>,
-    pub(super) tcp: Option<TcpTable>,
-    pub(super) capture: Option<CaptureTable>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PingTable {
-    pub(super) from: String,
-    pub(super) to: String,
-    #[serde(default, deserialize_with = "family")]
-    pub(super) family: Option<Family>,
-    #[serde(default = "one")]
-    pub(super) count: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UdpTable {
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) port: u16,
-    #[serde(default, deserialize_with = "family")]
-    pub(super) family: Option<Family>,
-    #[serde(default = "one")]
-    pub(super) count: usize,
-    #[serde(default)]
-    pub(super) text: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TcpTable {
-    pub(super) from: String,
-    pub(super) to: String,
-    #[serde(default, deserialize_with = "family")]
-    pub(super) family: Option<Family>,
-    pub(super) bytes: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CaptureTable {
-    pub(super) file: PathBuf,
-    pub(super) device: String,
+    pub(super) name: Spanned<String>,
+    pub(super) device: Spanned<String>,
+    pub(super) addresses: Spanned<Vec<IpAddr>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -234,175 +121,55 @@ pub(super) struct CaptureTable {
 pub(super) struct EventTable {
     #[serde(with = "humantime_serde")]
     pub(super) at: Duration,
-    pub(super) action: Action,
+    pub(super) action: Spanned<Action>,
 }
 
-/// What a number of the scenario is to be.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Expectation {
-    pub(super) that: String,
-    pub(super) equals: Option<u64>,
-    pub(super) at_least: Option<u64>,
-    pub(super) at_most: Option<u64>,
-}
-
-const fn one() -> usize {
-    1
-}
-
-fn family<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Family>, D::Error> {
-    crate::family_text::deserialize(deserializer).map(Some)
-}
-
-/// `A-B`, or one number.
-fn range(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last).then_some((first, last))
-}
-
-impl<'de> Deserialize<'de> for QueueName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let nfqueue = name.strip_prefix("nfqueue:").and_then(range);
-        match nfqueue {
-            Some((first, last)) => Ok(Self::Nfqueue(first, last)),
-            None if name == "ip_queue" => Ok(Self::IpQueue),
-            None => Err(de::Error::custom(format_args!(
-                "{name:?} is no queue: ip_queue, nfqueue:N or nfqueue:A-B"
-            ))),
+impl From<ModelName> for DataModel {
+    fn from(name: ModelName) -> Self {
+        match name {
+            ModelName::Ilp32Little => Self::Ilp32Little,
+            ModelName::Ilp32Big => Self::Ilp32Big,
+            ModelName::Lp64Little => Self::Lp64Little,
+            ModelName::Lp64Big => Self::Lp64Big,
         }
     }
 }
 
-impl Application {
-    /// That it can be run.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
-        if self.rate.is_some_and(|rate| !(0.0..=1.0).contains(&rate)) {
-            return Err("the application's rate is between 0 and 1");
+impl DeviceTable {
+    /// The device that it is.
+    pub(super) fn device(&self) -> Result<Device, Problem> {
+        let name = self.name.as_ref();
+        if DeviceName::new(name).is_none_or(|name| name.is_empty()) {
+            let text = format!("{name:?} is no device name: it has 1 to 15 bytes, and no NUL");
+            return Err(Problem::at(self.name.span(), text));
         }
-        if self.every == Some(0) {
-            return Err(
-                "the application does something to every packet, or every 2nd, not every 0th",
-            );
-        }
-        let lens = [&self.find, &self.replace].map(|text| text.as_ref().map_or(0, String::len));
-        match (self.work, lens) {
-            (Work::Mangle, [0, _]) => Err("a mangler has something to find"),
-            (Work::Mangle, [find, replace]) if find != replace => {
-                Err("a mangler replaces what it finds by as many bytes: TCP counts them")
+        let device = match (self.kind, &self.hardware_type) {
+            (DeviceKind::Ethernet, None) => Device::ethernet(name),
+            (DeviceKind::PointToPoint, None) => Device::point_to_point(name),
+            (DeviceKind::Ethernet, Some(number)) => {
+                Device::with_hardware_type(name, HardwareType(*number.as_ref()))
             }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl TryFrom<&DeviceTable> for Device {
-    type Error = ScenarioError;
-
-    fn try_from(table: &DeviceTable) -> Result<Self, ScenarioError> {
-        let name = &table.name;
-        let known = ipq_proto::DeviceName::new(name).filter(|name| !name.is_empty());
-        known.ok_or_else(|| ScenarioError::new(format!("{name:?} is no device name")))?;
-        let device = match table.kind {
-            DeviceKind::Ethernet => Self::ethernet(name),
-            DeviceKind::PointToPoint => Self::point_to_point(name),
+            (DeviceKind::PointToPoint, Some(number)) => {
+                let text = "a point-to-point device has no link layer, and so no hardware type";
+                return Err(Problem::at(number.span(), text));
+            }
         };
-        let device = table.addresses.iter().fold(device, |device, net| device.address(*net));
-        let device = match table.mtu {
-            Some(mtu) => device.mtu(mtu),
+        let device = self.addresses.iter().fold(device, |device, net| device.address(*net));
+        let device = match &self.mtu {
+            Some(mtu) => device.mtu(checked_mtu(mtu)?),
             None => device,
         };
-        Ok(device.latency(table.latency))
+        Ok(device.latency(self.latency))
     }
 }
 
-impl RuleTable {
-    pub(super) fn hook(&self) -> Result<Hook, ScenarioError> {
-        let hook = Hook::ALL.into_iter().find(|hook| hook.name() == Some(self.hook.as_str()));
-        hook.ok_or_else(|| {
-            let names = Hook::ALL.map(|hook| hook.to_string()).join(", ");
-            ScenarioError::new(format!("{:?} is no hook: {names}", self.hook))
-        })
+/// The MTU of a device, which takes packets that make sense.
+fn checked_mtu(mtu: &Spanned<usize>) -> Result<usize, Problem> {
+    const SHORTEST: usize = 68;
+    const LONGEST: usize = 65_536;
+    let bytes = *mtu.as_ref();
+    if (SHORTEST..=LONGEST).contains(&bytes) {
+        return Ok(bytes);
     }
-
-    pub(super) fn table(&self) -> Table {
-        match self.table {
-            TableName::Raw => Table::Raw,
-            TableName::Mangle => Table::Mangle,
-            TableName::Filter => Table::Filter,
-        }
-    }
-
-    pub(super) fn target(&self) -> Result<Target, ScenarioError> {
-        match &self.target {
-            TargetTable::Name(name) => match name.as_str() {
-                "accept" => Ok(Target::Accept),
-                "drop" => Ok(Target::Drop),
-                "queue" => Ok(Target::Queue),
-                _ => Err(ScenarioError::new(format!(
-                    "{name:?} is no target: accept, drop, queue, {{ nfqueue = N }} or {{ mark = N }}"
-                ))),
-            },
-            TargetTable::Mark { mark } => Ok(Target::Mark(*mark)),
-            TargetTable::Nfqueue { nfqueue, bypass } => {
-                let queues = match nfqueue {
-                    Queues::One(number) => Some((*number, *number)),
-                    Queues::Several(text) => range(text),
-                };
-                let (first, last) = queues.ok_or_else(|| {
-                    ScenarioError::new("a target's queues are a number or \"A-B\"")
-                })?;
-                Ok(Target::Nfqueue { first, last, bypass: *bypass })
-            }
-        }
-    }
-
-    pub(super) fn condition(&self) -> Result<Match, ScenarioError> {
-        let mut condition = match &self.protocol {
-            None => Match::any(),
-            Some(protocol) => Match::protocol(protocol.number()?),
-        };
-        if let Some(name) = &self.family {
-            let family = Family::ALL.into_iter().find(|family| family.to_string() == *name);
-            let family = family.ok_or_else(|| {
-                ScenarioError::new(format!("{name:?} is no family: ipv4 or ipv6"))
-            })?;
-            condition = condition.family(family);
-        }
-        condition = apply(condition, self.source, Match::source);
-        condition = apply(condition, self.destination, Match::destination);
-        condition = apply(condition, self.source_port, Match::source_port);
-        condition = apply(condition, self.destination_port, Match::destination_port);
-        condition = apply(condition, self.input.as_deref(), Match::input_device);
-        condition = apply(condition, self.output.as_deref(), Match::output_device);
-        condition = apply(condition, self.mark, Match::mark);
-        Ok(apply(condition, self.not_mark, Match::not_mark))
-    }
-}
-
-/// Adds a condition, if the file has it.
-fn apply<T>(condition: Match, value: Option<T>, add: impl FnOnce(Match, T) -> Match) -> Match {
-    match value {
-        Some(value) => add(condition, value),
-        None => condition,
-    }
-}
-
-impl ProtocolName {
-    fn number(&self) -> Result<Protocol, ScenarioError> {
-        match self {
-            Self::Number(number) => Ok(Protocol(*number)),
-            Self::Name(name) => match name.as_str() {
-                "icmp" => Ok(Protocol::ICMP),
-                "icmpv6" => Ok(Protocol::ICMPV6),
-                "tcp" => Ok(Protocol::TCP),
-                "udp" => Ok(Protocol::UDP),
-                _ => Err(ScenarioError::new(format!(
-                    "{name:?} is no protocol: icmp, icmpv6, tcp, udp or a number"
-                ))),
-            },
-        }
-    }
+    Err(Problem::at(mtu.span(), format!("an MTU is from {SHORTEST} to {LONGEST} bytes")))
 }

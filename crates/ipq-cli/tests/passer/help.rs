@@ -113,6 +113,7 @@ fn explains_passer() {
       ipq-cli passer --transport sim:capture.pcap
       ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
       ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
+      ipq-cli passer --transport sim:scenario.toml
       iptables -A OUTPUT -p icmp -j NFQUEUE --queue-num 0 && ipq-cli passer
     ");
 }

@@ -56,18 +56,24 @@ errnos! {
     ENODEV = 19, "no such device";
     /// The request makes no sense.
     EINVAL = 22, "invalid argument";
+    /// There are too many clients.
+    EMFILE = 24, "too many open files";
     /// An attribute of the request is shorter than its type.
     ERANGE = 34, "numerical result out of range";
     /// A datagram has nothing in it.
     ENODATA = 61, "no data available";
     /// The request's flags say that it was cut.
     ECOMM = 70, "communication error on send";
+    /// What is at the other end does not keep to its protocol.
+    EPROTO = 71, "protocol error";
     /// The kernel does not know this protocol: the module is missing.
     EPROTONOSUPPORT = 93, "protocol not supported";
     /// The kernel cannot do this.
     EOPNOTSUPP = 95, "operation not supported";
     /// The port id is taken.
     EADDRINUSE = 98, "address already in use";
+    /// The server that has the kernel is gone.
+    ECONNRESET = 104, "connection reset by peer";
     /// The receive buffer was full: messages were lost.
     ENOBUFS = 105, "no buffer space available";
     /// Nobody listens: the module has been unloaded.

@@ -41,6 +41,7 @@ mod route;
 mod rule;
 mod scenario;
 mod seeds;
+mod served;
 mod simulation;
 mod socket;
 mod trace;
@@ -59,6 +60,7 @@ pub use scenario::{
     Application, ApplicationName, ApplicationNumbers, Finding, Scenario, ScenarioError,
 };
 pub use seeds::{Seeds, SeedsError, assert_repeatable, for_each_seed};
+pub use served::Served;
 pub use simulation::{Simulation, SimulationError};
 pub use socket::{Socket, SocketOptions};
 pub use trace::{QueueId, TraceEntry, TraceEvent};

@@ -21,7 +21,7 @@ use crate::fate::{Fate, Outcome, Totals};
 use crate::fragment::Reassembly;
 use crate::host::{EndpointIndex, Endpoints, Flows};
 use crate::ip_queue::IpQueues;
-use crate::netlink::{SocketKey, Sockets};
+use crate::netlink::{SocketKey, Sockets, UNBOUND};
 use crate::nfqueue::Nfqueues;
 use crate::packet::{Packet, Position};
 use crate::record::Datagram;
@@ -199,6 +199,12 @@ impl Machine {
         }
     }
 
+    /// When the next thing is to happen by itself.
+    pub(crate) fn next_event(&mut self) -> Option<Clock> {
+        self.forget_what_is_off();
+        self.agenda.peek().map(|Reverse(appointment)| appointment.time)
+    }
+
     /// Takes out of the agenda what comes next and has no meaning any more, so that no time passes for it.
     fn forget_what_is_off(&mut self) {
         while let Some(Reverse(Appointment { time, event, .. })) = self.agenda.peek() {
@@ -258,8 +264,13 @@ impl Machine {
         self.trace.push(TraceEntry { time: self.clock, event });
     }
 
-    /// Sends a message to a socket; says whether it fitted into the receive buffer.
+    /// Sends a message of the kernel to a socket; says whether it fitted into the receive buffer.
     pub(crate) fn send_to(&mut self, key: SocketKey, message: Vec<u8>) -> bool {
+        self.send_from(UNBOUND, key, message)
+    }
+
+    /// Sends a message to a socket, from a port id; says whether it fitted into the receive buffer.
+    pub(crate) fn send_from(&mut self, sender: u32, key: SocketKey, message: Vec<u8>) -> bool {
         let len = message.len();
         let socket = self.sockets.get(key);
         let (protocol, port_id) = (socket.protocol, socket.port_id);
@@ -267,7 +278,7 @@ impl Machine {
             let (time, bytes) = (self.clock, message.clone());
             conversation.push(Datagram { time, is_request: false, protocol, port_id, bytes });
         }
-        let sent = socket.deliver(message);
+        let sent = socket.deliver(sender, message);
         let fits = sent.is_ok();
         if let Err(lost) = sent {
             self.buffers.give(lost);

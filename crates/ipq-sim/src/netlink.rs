@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use ipq_proto::Errno;
+use ipq_sys::unix::Datagram;
 use ipq_sys::{Protocol, Received};
 use slab::Slab;
 
@@ -10,6 +11,9 @@ use crate::buffers::Buffers;
 
 /// The size of a receive buffer unless another is asked for, in bytes: `net.core.rmem_default`.
 pub(crate) const DEFAULT_RECEIVE_BUFFER: usize = 212_992;
+
+/// The port id of a socket that is not bound, which is that of the kernel.
+pub(crate) const UNBOUND: u32 = 0;
 
 /// Names a socket inside the kernel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,9 +38,17 @@ pub(crate) struct Socket {
     pub(crate) is_detached: bool,
     /// Descriptors that refer to it.
     descriptors: usize,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Message>,
     charged: usize,
     overrun: bool,
+}
+
+/// A message that waits to be received.
+#[derive(Debug)]
+struct Message {
+    /// The port id of who sent it: 0 is the kernel.
+    sender: u32,
+    bytes: Vec<u8>,
 }
 
 /// What a message costs in a receive buffer, in bytes: the memory that holds it, in powers of two, and the
@@ -51,13 +63,13 @@ impl Socket {
     /// Puts a message into the receive buffer; returns it if there is no room for it.
     ///
     /// A buffer that is not yet over its size takes one more message, however large.
-    pub(crate) fn deliver(&mut self, message: Vec<u8>) -> Result<(), Vec<u8>> {
+    pub(crate) fn deliver(&mut self, sender: u32, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
         if !self.has_room() {
             self.overrun = !self.ignores_overrun;
-            return Err(message);
+            return Err(bytes);
         }
-        self.charged += charge(message.len());
-        self.waiting.push_back(message);
+        self.charged += charge(bytes.len());
+        self.waiting.push_back(Message { sender, bytes });
         Ok(())
     }
 
@@ -67,9 +79,14 @@ impl Socket {
     }
 
     /// Takes out the messages that were not read.
-    pub(crate) fn take_messages(&mut self) -> VecDeque<Vec<u8>> {
+    pub(crate) fn take_messages(&mut self) -> impl Iterator<Item = Vec<u8>> + use<> {
         self.charged = 0;
-        core::mem::take(&mut self.waiting)
+        core::mem::take(&mut self.waiting).into_iter().map(|message| message.bytes)
+    }
+
+    /// Takes the report of a full buffer that is due, if there is one.
+    pub(crate) fn take_overrun(&mut self) -> bool {
+        core::mem::take(&mut self.overrun)
     }
 
     /// Whether there is something to receive.
@@ -80,20 +97,31 @@ impl Socket {
     /// Takes the next message into `buffer`; `None` if nothing waits. A full buffer is reported once, before the
     /// messages that did fit. The memory of the message goes to `spare`.
     pub(crate) fn receive(&mut self, buffer: &mut [u8], spare: &mut Buffers) -> Option<Received> {
-        if core::mem::take(&mut self.overrun) {
+        if self.take_overrun() {
             return Some(Received::Overrun);
         }
-        let message = self.waiting.pop_front()?;
-        let datagram_len = message.len();
-        self.charged -= charge(datagram_len);
-        let len = datagram_len.min(buffer.len());
-        buffer[..len].copy_from_slice(&message[..len]);
-        spare.give(message);
-        Some(if len == datagram_len {
-            Received::Datagram { len }
-        } else {
-            Received::Truncated { len, datagram_len }
+        let Datagram { len, datagram_len, port_id } = self.take(buffer, spare)?;
+        Some(match port_id {
+            0 if len == datagram_len => Received::Datagram { len },
+            0 => Received::Truncated { len, datagram_len },
+            port_id => Received::Foreign { port_id },
         })
+    }
+
+    /// Takes the next message into `buffer`, whoever sent it; `None` if none waits.
+    pub(crate) fn take(&mut self, buffer: &mut [u8], spare: &mut Buffers) -> Option<Datagram> {
+        let datagram = self.peek(buffer)?;
+        self.charged -= charge(datagram.datagram_len);
+        spare.give(self.waiting.pop_front()?.bytes);
+        Some(datagram)
+    }
+
+    /// Copies the next message into `buffer` and leaves it; `None` if none waits.
+    pub(crate) fn peek(&mut self, buffer: &mut [u8]) -> Option<Datagram> {
+        let Message { sender, bytes } = self.waiting.front()?;
+        let len = bytes.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&bytes[..len]);
+        Some(Datagram { len, datagram_len: bytes.len(), port_id: *sender })
     }
 }
 
@@ -108,17 +136,23 @@ impl Sockets {
     ) -> Result<SocketKey, Errno> {
         const FIRST_PORT_ID: u32 = 1000;
         const LAST_PORT_ID: u32 = i32::MAX as u32;
-        let free = |port_id| self.find(protocol, port_id).is_none();
-        let port_id = match port_id.filter(|&port_id| port_id != 0) {
-            Some(port_id) if free(port_id) => port_id,
-            Some(_) => return Err(Errno::EADDRINUSE),
-            None => (FIRST_PORT_ID..=LAST_PORT_ID)
-                .find(|&port_id| free(port_id))
-                .ok_or(Errno::EADDRINUSE)?,
+        let key = self.open_unbound(protocol, privileged);
+        let bound = match port_id.filter(|&port_id| port_id != 0) {
+            Some(port_id) => self.bind(key, port_id),
+            None => self.bind_first(key, FIRST_PORT_ID..=LAST_PORT_ID),
         };
-        Ok(SocketKey(self.0.insert(Socket {
+        if let Err(errno) = bound {
+            self.close(key);
+            return Err(errno);
+        }
+        Ok(key)
+    }
+
+    /// Opens a socket without a port id.
+    pub(crate) fn open_unbound(&mut self, protocol: Protocol, privileged: bool) -> SocketKey {
+        SocketKey(self.0.insert(Socket {
             protocol,
-            port_id,
+            port_id: UNBOUND,
             privileged,
             receive_buffer: DEFAULT_RECEIVE_BUFFER,
             ignores_overrun: false,
@@ -127,7 +161,37 @@ impl Sockets {
             waiting: VecDeque::new(),
             charged: 0,
             overrun: false,
-        })))
+        }))
+    }
+
+    /// Binds a socket to a port id.
+    ///
+    /// # Errors
+    ///
+    /// `EADDRINUSE` if another one has it, `EINVAL` if this one has another one.
+    pub(crate) fn bind(&mut self, key: SocketKey, port_id: u32) -> Result<(), Errno> {
+        let Socket { protocol, port_id: bound, .. } = self.0[key.0];
+        match bound {
+            _ if bound == port_id => Ok(()),
+            UNBOUND if self.find(protocol, port_id).is_some() => Err(Errno::EADDRINUSE),
+            UNBOUND => {
+                self.0[key.0].port_id = port_id;
+                Ok(())
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Binds a socket to the first of these port ids that is free.
+    pub(crate) fn bind_first(
+        &mut self,
+        key: SocketKey,
+        port_ids: impl IntoIterator<Item = u32>,
+    ) -> Result<(), Errno> {
+        let protocol = self.0[key.0].protocol;
+        let mut port_ids = port_ids.into_iter();
+        let free = port_ids.find(|&port_id| self.find(protocol, port_id).is_none());
+        free.map_or(Err(Errno::EADDRINUSE), |port_id| self.bind(key, port_id))
     }
 
     /// Adds a descriptor to a socket, as dup(2) does.
@@ -175,6 +239,7 @@ impl Sockets {
 
 impl Socket {
     fn has(&self, protocol: Protocol, port_id: u32) -> bool {
-        !self.is_detached && self.protocol == protocol && self.port_id == port_id
+        let is_it = self.protocol == protocol && self.port_id == port_id;
+        is_it && port_id != UNBOUND && !self.is_detached
     }
 }

@@ -4,8 +4,9 @@ use ipq_proto::{Errno, Family, Hook, Verdict};
 use ipq_sys::Protocol;
 
 use crate::fate::{Fate, Reason};
+use crate::ip_queue::IpQueue;
 use crate::machine::Machine;
-use crate::netlink::SocketKey;
+use crate::netlink::{SocketKey, UNBOUND};
 use crate::nfqueue::Nfqueues;
 use crate::packet::{Checksums, Packet, Position};
 use crate::record::Datagram;
@@ -150,6 +151,9 @@ impl Machine {
         for message in socket.take_messages() {
             self.buffers.give(message);
         }
+        if port_id == UNBOUND {
+            return;
+        }
         self.note(TraceEvent::Closed { protocol, port_id });
         match protocol.family() {
             Some(family) => self.ip_queue_peer_closed(family, port_id),
@@ -180,6 +184,17 @@ impl Machine {
     pub(crate) fn load_nfqueue(&mut self) {
         self.note(TraceEvent::Loaded { protocol: Protocol::Netfilter });
         self.nfqueues.get_or_insert_default();
+    }
+
+    /// The sockets of the programs that packets wait for a verdict of, by protocol and port id.
+    pub(crate) fn waiting_with(&self) -> Vec<(Protocol, u32)> {
+        let ip_queues = self.ip_queues.iter().map(IpQueue::status);
+        let ip_queues = ip_queues.filter(|status| status.queue_length > 0);
+        let of_ip_queues =
+            ip_queues.map(|status| (Protocol::ip_queue(status.family), status.peer_port_id));
+        let queues = self.nfqueues.iter().flat_map(Nfqueues::status);
+        let queues = queues.filter(|status| status.queue_length > 0);
+        of_ip_queues.chain(queues.map(|status| (Protocol::Netfilter, status.port_id))).collect()
     }
 
     /// Takes the module out of the kernel, and drops what it had queued.

@@ -31,6 +31,8 @@ mod replacements;
 mod requests;
 #[path = "kernel/rules.rs"]
 mod rules;
+#[path = "served/mod.rs"]
+mod served;
 #[path = "kernel/status.rs"]
 mod status;
 #[path = "kernel/time.rs"]

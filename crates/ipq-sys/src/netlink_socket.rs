@@ -80,7 +80,12 @@ impl NetlinkSocket {
         if let Some(bytes) = options.receive_buffer {
             set_receive_buffer(&descriptor, bytes).map_err(failed(Operation::Configure))?;
         }
-        let port_id = bind_to_own_port(descriptor.as_fd()).map_err(failed(Operation::Bind))?;
+        let bound = first_free(|port_id| {
+            let bound = bind(descriptor.as_raw_fd(), &NetlinkAddr::new(port_id, 0));
+            bound.map_err(|errno| Errno(errno as i32))
+        });
+        let port_id =
+            bound.map_err(|errno| Error { operation: Operation::Bind, protocol, errno })?;
         Ok(Self {
             descriptor,
             protocol,
@@ -258,8 +263,13 @@ impl Transport for NetlinkSocket {
     }
 
     fn now(&self) -> Clock {
-        clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+        monotonic()
     }
+}
+
+/// What the monotonic clock shows.
+pub(crate) fn monotonic() -> Clock {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Asks for a receive buffer the privileged way, which goes beyond the system's limit, and else the other one, which
@@ -270,18 +280,18 @@ fn set_receive_buffer(socket: &OwnedFd, bytes: usize) -> nix::Result<()> {
         .or_else(|_| setsockopt(socket, sockopt::RcvBuf, &bytes))
 }
 
-/// Binds to the first free port id of those that are tried, and returns it.
-fn bind_to_own_port(socket: BorrowedFd<'_>) -> nix::Result<u32> {
+/// The first of the port ids that are tried which `bind` finds free.
+pub(crate) fn first_free(mut bind: impl FnMut(u32) -> Result<(), Errno>) -> Result<u32, Errno> {
     let process = std::process::id();
-    for attempt in 0..PORT_IDS {
-        let port_id = process + attempt * PORT_ID_STEP;
-        match bind(socket.as_raw_fd(), &NetlinkAddr::new(port_id, 0)) {
+    let port_ids = (0..PORT_IDS).map(|attempt| process + attempt * PORT_ID_STEP);
+    for port_id in port_ids {
+        match bind(port_id) {
             Ok(()) => return Ok(port_id),
-            Err(nix::errno::Errno::EADDRINUSE) => (),
+            Err(Errno::EADDRINUSE) => (),
             Err(errno) => return Err(errno),
         }
     }
-    Err(nix::errno::Errno::EADDRINUSE)
+    Err(Errno::EADDRINUSE)
 }
 
 #[cfg(test)]

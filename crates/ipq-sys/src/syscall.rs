@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use ipq_proto::{DeviceName, HardwareType};
 use nix::errno::Errno;
+use nix::sys::socket::{SockFlag, accept4};
 
 use crate::{Batch, DeviceInfo, Received};
 
@@ -26,6 +27,14 @@ pub(crate) fn netlink_socket(protocol: i32) -> nix::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: socket(2) takes three numbers and touches no memory of ours.
     let descriptor = Errno::result(unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) })?;
+    // SAFETY: the kernel has just opened this descriptor for us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Takes the next connection of a listening socket. `nix` gives a number that anybody may own.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = accept4(listener.as_raw_fd(), flags)?;
     // SAFETY: the kernel has just opened this descriptor for us, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

@@ -1,8 +1,8 @@
-//! A kernel behind a Unix socket: a server has it, and each operation of a [`Client`] is one system call carried to it.
+//! A kernel behind a Unix socket: a [`Server`] has it, and each operation of a [`Client`] is one system call carried to it.
 //!
-//! # The two kinds of connections
+//! # The kinds of connections
 //!
-//! Both are of the type `SOCK_SEQPACKET`, to the same path. The first frame of a connection is a [`Greeting`], which says
+//! All are of the type `SOCK_SEQPACKET`, to the same path. The first frame of a connection is a [`Greeting`], which says
 //! what it is for; the server answers with a [`Welcome`], or with one that has an error number, and closes.
 //!
 //! A **data connection** is one netlink socket, and its descriptor is what the program holds. The netlink socket lives as
@@ -14,6 +14,8 @@
 //! A **control connection** carries [`Request`]s, each of which the server answers with an [`Answer`] at once and in order;
 //! only [`Call::WAITING`] has no answer. Requests name their netlink socket by the `SO_COOKIE` of the client's end of
 //! its data connection, so that whoever has the descriptor can use it over a control connection of its own.
+//!
+//! A connection for a **file** takes what is written to it as written to that file, for programs that write(2) by themselves.
 //!
 //! # Tokens
 //!
@@ -31,11 +33,27 @@
 //! Frames are in the byte order of the machine and have the same layout for programs of 32 and of 64 bits. No frame is
 //! longer than [`MAX_FRAME_LEN`]. Either side checks all that the other says.
 
+mod calls;
 mod client;
+mod connection;
 mod frame;
+mod greeting;
+mod kernel;
+mod listener;
+mod pace;
+mod server;
+mod socket;
+mod spawned;
 
 pub use client::{Client, Datagram, Description, Opened, ReceiveFlags, SocketCookie};
 pub use frame::{
-    Answer, AnswerFlags, Call, FrameError, Greeting, Item, ItemKind, Items, MAX_FRAME_LEN, Opening,
-    Request, SocketOption, Token, Welcome,
+    Answer, AnswerFlags, Call, FrameError, Item, ItemHead, ItemKind, Items, MAX_FRAME_LEN, Request,
+    SocketOption, Token,
 };
+pub use greeting::{Greeting, KernelInfo, Opening, Welcome};
+pub use kernel::{Opener, ServedKernel, SocketId};
+pub use listener::{ListenError, Listener};
+pub use pace::Speed;
+pub use server::{Server, ServerOptions, ServerStatistics};
+pub use socket::UnixSocket;
+pub use spawned::Spawned;

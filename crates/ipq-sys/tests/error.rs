@@ -92,9 +92,9 @@ fn says_what_was_attempted_what_came_back_and_what_to_do() {
 
 #[test]
 fn takes_the_text_of_the_system_for_numbers_without_a_name() {
-    let text = error(Operation::Open, Protocol::Netfilter, Errno(24)).to_string();
+    let text = error(Operation::Open, Protocol::Netfilter, Errno(23)).to_string();
     assert!(text.contains(": Too many open files"), "{text}");
-    assert!(text.contains("24"), "{text}");
+    assert!(text.contains("23"), "{text}");
 }
 
 #[test]

@@ -22,8 +22,8 @@ pub(crate) const TRUNCATED: u16 = 0x20;
 
 /// A program with a socket of its own.
 #[derive(Debug)]
-pub(crate) struct Program {
-    pub(crate) socket: Socket,
+pub(crate) struct Program<T = Socket> {
+    pub(crate) socket: T,
     model: DataModel,
     sequence: u32,
 }
@@ -69,8 +69,10 @@ impl Program {
     pub(crate) fn open(kernel: &Kernel, family: Family, options: SocketOptions) -> Self {
         Self::on(kernel.open_socket(family, options).unwrap())
     }
+}
 
-    pub(crate) fn on(socket: Socket) -> Self {
+impl<T: Transport> Program<T> {
+    pub(crate) fn on(socket: T) -> Self {
         Self { model: socket.data_model(), socket, sequence: 0 }
     }
 

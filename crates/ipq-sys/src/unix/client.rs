@@ -6,16 +6,17 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ipq_proto::{DataModel, DeviceName, Errno, HardwareType};
+use ipq_proto::{DeviceName, Errno, HardwareType};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, setsockopt, socket,
     sockopt,
 };
 
 use super::frame::{
-    Answer, AnswerFlags, Call, Greeting, Item, ItemKind, Items, MAX_FRAME_LEN, Opening, Request,
-    SocketOption, Token, Welcome,
+    Answer, AnswerFlags, Call, Item, ItemHead, ItemKind, Items, MAX_FRAME_LEN, Request,
+    SocketOption, Token,
 };
+use super::greeting::{Greeting, KernelInfo, Opening, Welcome};
 use crate::wait::{Polled, Waited};
 use crate::{Deadline, DeviceInfo, Protocol, syscall};
 
@@ -102,7 +103,7 @@ pub struct Client {
     control: OwnedFd,
     /// The process that made the connection.
     process: u32,
-    model: DataModel,
+    info: KernelInfo,
     sequence: u32,
     /// The request being made.
     frame: Vec<u8>,
@@ -119,10 +120,10 @@ impl Client {
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Errno> {
         // A program may change its directory, and open another socket after that.
         let path = std::path::absolute(path).map_err(|_| Errno::ENOENT)?;
-        let (control, model) = greet(&path, |_| Ok(Opening::Control))?;
+        let (control, info) = greet(&path, |_| Ok(Opening::Control))?;
         let process = std::process::id();
         let answer = vec![0; MAX_FRAME_LEN];
-        Ok(Self { path, control, process, model, sequence: 0, frame: Vec::new(), answer })
+        Ok(Self { path, control, process, info, sequence: 0, frame: Vec::new(), answer })
     }
 
     /// Where the server is.
@@ -135,9 +136,19 @@ impl Client {
         self.control.as_fd()
     }
 
-    /// Word size and byte order of the kernel.
-    pub fn data_model(&self) -> DataModel {
-        self.model
+    /// What it said of the kernel.
+    pub fn info(&self) -> &KernelInfo {
+        &self.info
+    }
+
+    /// Opens a connection for writing to a file: each send(2) or write(2) on it is one to the file, and nothing comes
+    /// back. What was written is done before whatever any client asks for later.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if the kernel does not have the file, `EACCES` if it is not to be written.
+    pub fn open_file(&self, name: &str) -> Result<OwnedFd, Errno> {
+        greet(&self.path, |_| Ok(Opening::File { name })).map(|(descriptor, _)| descriptor)
     }
 
     /// Opens a netlink socket, for a program with or without `CAP_NET_ADMIN`. If it `tells_end`, it becomes readable
@@ -199,12 +210,13 @@ impl Client {
         parts: &[IoSlice<'_>],
     ) -> Result<(), Errno> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        if len > MAX_FRAME_LEN - Request::LEN - Item::HEAD_LEN {
+        if len > MAX_FRAME_LEN - Request::LEN - ItemHead::LEN {
             return Err(MESSAGE_TOO_LONG);
         }
         let len = u32::try_from(len).map_err(|_| MESSAGE_TOO_LONG)?;
+        let head = ItemHead { kind: ItemKind::Datagram, port_id, datagram_len: len, len };
         self.begin(Call::SEND, socket, [1, 0]);
-        Item::write_head(&mut self.frame, ItemKind::Datagram, port_id, [len, len]);
+        self.frame.extend_from_slice(&head.to_bytes());
         for part in parts {
             self.frame.extend_from_slice(part);
         }
@@ -225,7 +237,7 @@ impl Client {
         self.begin(Call::SEND, socket, [0, 0]);
         let mut count = 0_u32;
         for datagram in datagrams.iter().take(MANY) {
-            if self.frame.len() + Item::HEAD_LEN + datagram.len() > MAX_FRAME_LEN {
+            if self.frame.len() + ItemHead::LEN + datagram.len() > MAX_FRAME_LEN {
                 break;
             }
             let datagram_len = u32::try_from(datagram.len()).map_err(|_| MESSAGE_TOO_LONG)?;
@@ -466,7 +478,7 @@ impl Client {
     fn connect_again(&mut self) -> Result<(), Errno> {
         let process = std::process::id();
         if process != self.process {
-            (self.control, self.model) =
+            (self.control, self.info) =
                 greet(&self.path, |_| Ok(Opening::Control)).map_err(gone)?;
             self.process = process;
         }
@@ -488,35 +500,39 @@ pub(super) enum More {
 }
 
 /// The server is gone.
-const GONE: Errno = Errno(libc::ECONNRESET);
+const GONE: Errno = Errno::ECONNRESET;
 
 /// What is at the other end does not keep to the protocol.
-const BROKEN: Errno = Errno(libc::EPROTO);
+const BROKEN: Errno = Errno::EPROTO;
 
 /// A datagram or a name does not fit into a frame.
 const MESSAGE_TOO_LONG: Errno = Errno(libc::EMSGSIZE);
 
 /// Opens a connection and says what it is for.
-fn greet(
+fn greet<'o>(
     path: &Path,
-    opening: impl FnOnce(BorrowedFd<'_>) -> Result<Opening, Errno>,
-) -> Result<(OwnedFd, DataModel), Errno> {
+    opening: impl FnOnce(BorrowedFd<'_>) -> Result<Opening<'o>, Errno>,
+) -> Result<(OwnedFd, KernelInfo), Errno> {
     let address = UnixAddr::new(path).map_err(number)?;
     let (family, kind) = (AddressFamily::Unix, SockType::SeqPacket);
     let connection = socket(family, kind, SockFlag::SOCK_CLOEXEC, None).map_err(number)?;
     // A frame is to fit in whatever the system's default is; where it may not be had, long frames fail with EMSGSIZE.
     let _ = setsockopt(&connection, sockopt::SndBuf, &(2 * MAX_FRAME_LEN));
-    let greeting = Greeting::new(opening(connection.as_fd())?);
+    let opening = opening(connection.as_fd())?;
+    let mut greeting = Greeting::new(opening).as_frame().to_vec();
+    if let Opening::File { name } = opening {
+        greeting.extend_from_slice(name.as_bytes());
+    }
     let descriptor = connection.as_raw_fd();
     retry(|| connect(descriptor, &address)).map_err(number)?;
-    retry(|| send(descriptor, greeting.as_frame(), MsgFlags::MSG_NOSIGNAL)).map_err(number)?;
+    retry(|| send(descriptor, &greeting, MsgFlags::MSG_NOSIGNAL)).map_err(number)?;
     let mut frame = [0; 256];
     let received = retry(|| recv(descriptor, &mut frame, MsgFlags::empty())).map_err(number)?;
     if received == 0 {
         return Err(GONE);
     }
-    let model = Welcome::parse(frame.get(..received).ok_or(BROKEN)?).map_err(|_| BROKEN)??;
-    Ok((connection, model))
+    let info = Welcome::parse(frame.get(..received).ok_or(BROKEN)?).map_err(|_| BROKEN)??;
+    Ok((connection, info))
 }
 
 /// Makes a system call again when a signal came in between.

@@ -4,20 +4,12 @@
 
 use core::fmt;
 
-use ipq_proto::{DataModel, Errno};
+use ipq_proto::Errno;
 use zerocopy::byteorder::native_endian::{I32, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::Protocol;
-
 /// The longest frame, in bytes: less than any Linux lets a socket send unless it was told otherwise.
 pub const MAX_FRAME_LEN: usize = 128 << 10;
-
-/// How a [`Greeting`] and a [`Welcome`] begin.
-const MAGIC: [u8; 8] = *b"ipqserve";
-
-/// The version of this protocol. Client and server have the same one, or do not talk.
-const VERSION: u32 = 1;
 
 /// A frame that makes no sense.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,161 +27,6 @@ impl fmt::Display for FrameError {
 }
 
 impl core::error::Error for FrameError {}
-
-/// What a connection is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Opening {
-    /// Requests.
-    Control,
-    /// One netlink socket.
-    Data {
-        /// Its netlink protocol, as socket(2) takes it. The kernel refuses those it does not have.
-        protocol: Protocol,
-        /// What the client knows its end of the connection by.
-        #[doc(alias = "SO_COOKIE")]
-        cookie: u64,
-        /// The process id of the program: the port id that the socket gets if it sends before it is bound.
-        process: u32,
-        /// Whether the program is to be taken for one with `CAP_NET_ADMIN`.
-        privileged: bool,
-        /// Whether the socket becomes readable when nothing can come any more.
-        tells_end: bool,
-    },
-}
-
-/// The first frame of a client.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Greeting {
-    magic: [u8; 8],
-    cookie: U64,
-    version: U32,
-    kind: U32,
-    protocol: I32,
-    process: U32,
-    privileged: U32,
-    tells_end: U32,
-}
-
-impl Greeting {
-    const CONTROL: u32 = 1;
-    const DATA: u32 = 2;
-
-    /// The greeting that says this.
-    pub fn new(opening: Opening) -> Self {
-        let control = Self {
-            magic: MAGIC,
-            cookie: U64::ZERO,
-            version: VERSION.into(),
-            kind: Self::CONTROL.into(),
-            protocol: I32::ZERO,
-            process: U32::ZERO,
-            privileged: U32::ZERO,
-            tells_end: U32::ZERO,
-        };
-        match opening {
-            Opening::Control => control,
-            Opening::Data { protocol, cookie, process, privileged, tells_end } => Self {
-                cookie: cookie.into(),
-                kind: Self::DATA.into(),
-                protocol: protocol.number().into(),
-                process: process.into(),
-                privileged: u32::from(privileged).into(),
-                tells_end: u32::from(tells_end).into(),
-                ..control
-            },
-        }
-    }
-
-    /// What the first frame of a connection says.
-    ///
-    /// # Errors
-    ///
-    /// If it is none, or of another version of this protocol.
-    pub fn parse(frame: &[u8]) -> Result<Opening, FrameError> {
-        let wrong = |problem| FrameError { what: "greeting", problem };
-        let greeting = Self::read_from_bytes(frame).map_err(|_| wrong("its length is wrong"))?;
-        if greeting.magic != MAGIC {
-            return Err(wrong("it is of no client of ipq"));
-        }
-        if greeting.version != VERSION {
-            return Err(wrong("it is of another version"));
-        }
-        let flag = |value: U32| match value.get() {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(wrong("a flag is neither 0 nor 1")),
-        };
-        match greeting.kind.get() {
-            Self::CONTROL => Ok(Opening::Control),
-            Self::DATA => Ok(Opening::Data {
-                protocol: Protocol::from_number(greeting.protocol.get())
-                    .ok_or_else(|| wrong("there is no such netlink protocol"))?,
-                cookie: greeting.cookie.get(),
-                process: greeting.process.get(),
-                privileged: flag(greeting.privileged)?,
-                tells_end: flag(greeting.tells_end)?,
-            }),
-            _ => Err(wrong("there is no such connection")),
-        }
-    }
-
-    /// Its bytes.
-    pub fn as_frame(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-/// The first frame of the server.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Welcome {
-    magic: [u8; 8],
-    version: U32,
-    errno: I32,
-    model: U32,
-}
-
-impl Welcome {
-    /// That the connection is taken, by a kernel of this model, or refused.
-    pub fn new(answer: Result<DataModel, Errno>) -> Self {
-        let position = |model| DataModel::ALL.iter().position(|&other| other == model);
-        let model = answer.ok().and_then(position).and_then(|position| position.try_into().ok());
-        Self {
-            magic: MAGIC,
-            version: VERSION.into(),
-            errno: answer.err().map_or(0, |errno| errno.0).into(),
-            model: model.unwrap_or(0_u32).into(),
-        }
-    }
-
-    /// What the first frame of a server says: the kernel's model, or why the connection is refused.
-    ///
-    /// # Errors
-    ///
-    /// If it is none, or of another version of this protocol.
-    pub fn parse(frame: &[u8]) -> Result<Result<DataModel, Errno>, FrameError> {
-        let wrong = |problem| FrameError { what: "welcome", problem };
-        let welcome = Self::read_from_bytes(frame).map_err(|_| wrong("its length is wrong"))?;
-        if welcome.magic != MAGIC {
-            return Err(wrong("it is of no server of ipq"));
-        }
-        if welcome.version != VERSION {
-            return Err(wrong("it is of another version"));
-        }
-        if welcome.errno != 0 {
-            return Ok(Err(Errno(welcome.errno.get())));
-        }
-        let model = usize::try_from(welcome.model.get()).ok();
-        let model = model.and_then(|position| DataModel::ALL.get(position));
-        model.map(|&model| Ok(model)).ok_or_else(|| wrong("there is no such data model"))
-    }
-
-    /// Its bytes.
-    pub fn as_frame(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
 
 /// What is in a data connection while its netlink socket is readable.
 #[derive(
@@ -288,6 +125,9 @@ impl SocketOption {
     /// Whether a full receive buffer goes unreported: 1 or 0.
     #[doc(alias = "NETLINK_NO_ENOBUFS")]
     pub const IGNORE_OVERRUNS: Self = Self(3);
+    /// The error number that the next receive would report, which it then does not.
+    #[doc(alias = "SO_ERROR")]
+    pub const ERROR: Self = Self(4);
 }
 
 /// The head of a frame that a client sends over a control connection.
@@ -487,28 +327,67 @@ pub struct Item<'a> {
     pub bytes: &'a [u8],
 }
 
-/// An [`Item`] without its bytes.
+/// What precedes the bytes of an [`Item`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ItemHead {
+    /// What it is.
+    pub kind: ItemKind,
+    /// The port id of who sent it, or of who is to get it.
+    pub port_id: u32,
+    /// The length that the datagram had, in bytes.
+    pub datagram_len: u32,
+    /// How many bytes of it follow: no more than that.
+    pub len: u32,
+}
+
+/// The same, on its way.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
-struct ItemHead {
+struct WireItemHead {
     kind: U32,
     port_id: U32,
     datagram_len: U32,
     len: U32,
 }
 
-impl Item<'_> {
-    /// The length of what precedes the bytes of an item.
-    pub const HEAD_LEN: usize = size_of::<ItemHead>();
+impl ItemHead {
+    /// Its length in a frame, in bytes.
+    pub const LEN: usize = size_of::<WireItemHead>();
 
-    /// A datagram of `datagram_len` bytes of which `len` follow.
-    pub fn write_head(frame: &mut Vec<u8>, kind: ItemKind, port_id: u32, lens: [u32; 2]) {
-        let [datagram_len, len] = lens.map(U32::new);
-        let head =
-            ItemHead { kind: (kind as u32).into(), port_id: port_id.into(), datagram_len, len };
-        frame.extend_from_slice(head.as_bytes());
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let head = WireItemHead {
+            kind: (self.kind as u32).into(),
+            port_id: self.port_id.into(),
+            datagram_len: self.datagram_len.into(),
+            len: self.len.into(),
+        };
+        zerocopy::transmute!(head)
     }
 
+    /// The head at the beginning of `bytes`, and what follows it.
+    ///
+    /// # Errors
+    ///
+    /// If it is too short, of no known kind, or has more bytes than its datagram.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), FrameError> {
+        let wrong = |problem| FrameError { what: "item", problem };
+        let (head, rest) =
+            WireItemHead::read_from_prefix(bytes).map_err(|_| wrong("it is too short"))?;
+        let kind = match head.kind.get() {
+            1 => ItemKind::Datagram,
+            2 => ItemKind::Overrun,
+            _ => return Err(wrong("there is no such kind")),
+        };
+        let (datagram_len, len) = (head.datagram_len.get(), head.len.get());
+        if datagram_len < len {
+            return Err(wrong("it is longer than its datagram"));
+        }
+        Ok((Self { kind, port_id: head.port_id.get(), datagram_len, len }, rest))
+    }
+}
+
+impl Item<'_> {
     /// Writes it.
     ///
     /// # Panics
@@ -516,7 +395,8 @@ impl Item<'_> {
     /// If it is longer than 4 GiB.
     pub fn write(&self, frame: &mut Vec<u8>) {
         let len = u32::try_from(self.bytes.len()).expect("an item is shorter than a frame");
-        Self::write_head(frame, self.kind, self.port_id, [self.datagram_len, len]);
+        let Self { kind, port_id, datagram_len, .. } = *self;
+        frame.extend_from_slice(&ItemHead { kind, port_id, datagram_len, len }.to_bytes());
         frame.extend_from_slice(self.bytes);
     }
 }
@@ -532,22 +412,12 @@ impl<'a> Items<'a> {
     }
 
     fn read(&mut self) -> Result<Item<'a>, FrameError> {
-        let wrong = |problem| FrameError { what: "item", problem };
-        let (head, rest) =
-            ItemHead::read_from_prefix(self.0).map_err(|_| wrong("it is too short"))?;
-        let kind = match head.kind.get() {
-            1 => ItemKind::Datagram,
-            2 => ItemKind::Overrun,
-            _ => return Err(wrong("there is no such kind")),
-        };
-        let len = usize::try_from(head.len.get()).unwrap_or(usize::MAX);
-        if head.datagram_len < head.len {
-            return Err(wrong("it is longer than its datagram"));
-        }
-        let (bytes, rest) =
-            rest.split_at_checked(len).ok_or_else(|| wrong("it ends before its bytes"))?;
+        let (ItemHead { kind, port_id, datagram_len, len }, rest) = ItemHead::parse(self.0)?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let (bytes, rest) = rest
+            .split_at_checked(len)
+            .ok_or(FrameError { what: "item", problem: "it ends before its bytes" })?;
         self.0 = rest;
-        let (port_id, datagram_len) = (head.port_id.get(), head.datagram_len.get());
         Ok(Item { kind, port_id, datagram_len, bytes })
     }
 }

@@ -1,0 +1,1 @@
+//! Clients that lie: each loses its connection, and nobody else notices.

@@ -1,0 +1,1 @@
+//! Time passes while programs wait, and stands still while they work.

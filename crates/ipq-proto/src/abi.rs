@@ -140,6 +140,19 @@ impl DataModel {
         matches!(self, Self::Ilp32Big | Self::Lp64Big)
     }
 
+    /// A number as a C `long` holds it: cut to 32 bits where words have 32.
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "what C does to a long of 32 bits"
+    )]
+    pub const fn cut_to_long(self, number: i64) -> i64 {
+        match self.word_len() {
+            4 => number as i32 as i64,
+            _ => number,
+        }
+    }
+
     /// Calls `visitor` with the [`Abi`] that this model is.
     pub fn with<V: AbiVisitor>(self, visitor: V) -> V::Output {
         match self {

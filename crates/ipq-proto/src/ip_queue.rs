@@ -23,11 +23,13 @@
 //! # Ok::<(), ipq_proto::EncodeError>(())
 //! ```
 
+mod listener;
 mod message;
 mod mode;
 mod packet;
 mod verdict;
 
+pub use listener::{Accepted, Listener, Refused};
 pub use message::{Message, datagram};
 pub use mode::{ModeMsg, ModeRequest};
 pub use packet::{Packet, PacketMsg, Timestamp};

@@ -3,6 +3,7 @@
 //! It holds what waits for a verdict and knows who the peer is. What it decides to do with packets, the kernel
 //! does ([`network`](crate::network)). Source of every rule: spec/ip_queue-kernel.md.
 
+use ipq_proto::ip_queue::Listener;
 use ipq_proto::{CopyMode, Family};
 use ipq_sys::IpQueueStatus;
 
@@ -11,7 +12,6 @@ use waiting::Waiting;
 
 mod encode;
 mod modules;
-mod receive;
 mod serve;
 mod waiting;
 
@@ -25,9 +25,8 @@ pub(crate) const DEFAULT_MAX_LENGTH: u32 = 1024;
 #[derive(Debug)]
 pub(crate) struct IpQueue {
     family: Family,
-    /// The port id of the program that gets the packets.
-    peer: Option<u32>,
-    mode: CopyMode,
+    /// Who gets the packets, and how much of each.
+    listener: Listener,
     max_length: u32,
     queue_dropped: u32,
     netlink_dropped: u32,
@@ -47,8 +46,7 @@ impl IpQueue {
     pub(crate) fn new(family: Family, seed: u64, word_len: usize) -> Self {
         Self {
             family,
-            peer: None,
-            mode: CopyMode::None,
+            listener: Listener::default(),
             max_length: DEFAULT_MAX_LENGTH,
             queue_dropped: 0,
             netlink_dropped: 0,
@@ -58,23 +56,23 @@ impl IpQueue {
 
     /// Makes a program the peer, unless another one is; says whether it is.
     pub(crate) fn claim(&mut self, port_id: u32) -> bool {
-        *self.peer.get_or_insert(port_id) == port_id
+        *self.listener.peer.get_or_insert(port_id) == port_id
     }
 
     /// Who would get a packet now, and how much of it.
     ///
     /// A full queue is counted.
     pub(crate) fn admit(&mut self) -> Result<(u32, CopyMode), Refusal> {
-        let peer = match (self.peer, self.mode) {
-            (None, _) => return Err(Refusal::NoPeer),
-            (Some(_), CopyMode::None) => return Err(Refusal::CopyModeNone),
-            (Some(peer), _) => peer,
-        };
+        let Listener { peer, mode } = self.listener;
+        let peer = peer.ok_or(Refusal::NoPeer)?;
+        if mode == CopyMode::None {
+            return Err(Refusal::CopyModeNone);
+        }
         if self.waiting.len() >= u64::from(self.max_length) || self.waiting.is_out_of_ids() {
             self.queue_dropped = self.queue_dropped.wrapping_add(1);
             return Err(Refusal::Full);
         }
-        Ok((peer, self.mode))
+        Ok((peer, mode))
     }
 
     /// The id that the next packet to be queued will have.
@@ -104,7 +102,7 @@ impl IpQueue {
 
     /// The peer's port id.
     pub(crate) fn peer(&self) -> Option<u32> {
-        self.peer
+        self.listener.peer
     }
 
     /// Takes out the packets that `condition` holds for, in the order they came.
@@ -114,8 +112,7 @@ impl IpQueue {
 
     /// The peer's socket has closed: there is no peer and no mode any more.
     pub(crate) fn reset(&mut self) {
-        self.peer = None;
-        self.mode = CopyMode::None;
+        self.listener = Listener::default();
     }
 
     /// `net.ipv4.ip_queue_maxlen`.
@@ -127,8 +124,8 @@ impl IpQueue {
     pub(crate) fn status(&self) -> IpQueueStatus {
         IpQueueStatus {
             family: self.family,
-            peer_port_id: self.peer.unwrap_or(0),
-            copy_mode: self.mode,
+            peer_port_id: self.listener.peer.unwrap_or(0),
+            copy_mode: self.listener.mode,
             queue_length: self.waiting.len(),
             queue_max_length: self.max_length,
             queue_dropped: self.queue_dropped,

@@ -4,6 +4,7 @@ use core::fmt;
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
+use ipq_proto::ip_queue::Timestamp;
 use ipq_proto::{DataModel, Errno};
 use ipq_sys::{
     Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received, Stepped,
@@ -157,6 +158,11 @@ impl Transport for Socket {
 
     fn now(&self) -> Clock {
         self.kernel.now()
+    }
+
+    fn wall_clock(&self) -> Timestamp {
+        let time = self.kernel.lock().wall_clock();
+        Timestamp { seconds: time.seconds(), microseconds: i64::from(time.nanoseconds() / 1000) }
     }
 }
 

@@ -43,6 +43,13 @@ pub(crate) struct FixedAttribute<O: ByteOrder, T> {
     data: T,
 }
 
+/// The four bytes before the data of an attribute; `None` if its length field has no room for so many.
+pub fn header<O: ByteOrder>(kind: u16, data_len: usize) -> Option<[u8; HEADER_LEN]> {
+    let mut bytes = [0; HEADER_LEN];
+    bytes.copy_from_slice(RawAttribute::<O>::new(kind, data_len)?.as_bytes());
+    Some(bytes)
+}
+
 impl<O: ByteOrder> RawAttribute<O> {
     /// The header of an attribute with `data_len` bytes of data, which must be few enough.
     pub(crate) fn new(kind: u16, data_len: usize) -> Option<Self> {
@@ -98,9 +105,7 @@ pub fn attributes<O: ByteOrder>(bytes: &[u8]) -> Attributes<'_, O> {
 
 /// What is there of an attribute at the start of `bytes` that goes on past their end, and how many bytes of data
 /// it claims.
-pub(crate) fn cut_attribute<'a, O: ByteOrder + 'a>(
-    bytes: &'a [u8],
-) -> Option<(Attribute<'a>, usize)> {
+pub fn cut_attribute<'a, O: ByteOrder + 'a>(bytes: &'a [u8]) -> Option<(Attribute<'a>, usize)> {
     let (raw, data) = RawAttribute::<O>::ref_from_prefix(bytes).ok()?;
     let claimed = usize::from(raw.len.get()).checked_sub(HEADER_LEN)?;
     let attribute = Attribute { kind: raw.kind(), data, offset: 0 };
@@ -150,6 +155,12 @@ impl<'a> Attribute<'a> {
 
     fn error(&self, what: &'static str, need: usize) -> DecodeError {
         DecodeError::too_short(what, need, self.data.len()).at(self.data_offset())
+    }
+
+    /// Where the next attribute starts in the bytes that were decoded: behind the padding.
+    pub const fn end(&self) -> usize {
+        let len = self.data.len();
+        self.data_offset().saturating_add(len.next_multiple_of(super::ALIGNMENT))
     }
 
     /// Where its data start in the bytes that were decoded.

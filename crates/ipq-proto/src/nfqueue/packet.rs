@@ -7,7 +7,7 @@ use zerocopy::{ByteOrder, FromBytes, Immutable, IntoBytes, Unaligned};
 
 use super::Generic;
 use crate::error::{DecodeError, EncodeError};
-use crate::family::EtherType;
+use crate::family::{EtherType, Family};
 use crate::hardware::HardwareAddress;
 use crate::netfilter::Hook;
 use crate::netlink::attribute::{
@@ -184,6 +184,18 @@ type Be32 = U32<NetworkEndian>;
 type Be16 = U16<NetworkEndian>;
 
 impl<'a> Packet<'a> {
+    /// Which IP it is: as its hook says, else its link layer, else its first byte.
+    pub fn ip_family(&self) -> Option<Family> {
+        match self.family {
+            2 => Some(Family::Ipv4),
+            10 => Some(Family::Ipv6),
+            _ => {
+                let by_header = self.payload.and_then(Family::of_packet);
+                self.hw_protocol.family().or(by_header)
+            }
+        }
+    }
+
     /// The body of an `NFQNL_MSG_PACKET`. Unknown attributes are skipped.
     ///
     /// # Errors
@@ -216,7 +228,7 @@ impl<'a> Packet<'a> {
         let mut named = false;
         let mut end = 0;
         for attribute in attributes::<O>(rest).map_while(Result::ok) {
-            end = attribute.offset.saturating_add(span(&attribute));
+            end = attribute.end();
             if packet.take::<O>(&attribute).is_ok() {
                 named |= attribute.kind == kind::PACKET_HDR;
             }
@@ -381,12 +393,6 @@ fn bytes<O: ByteOrder, const N: usize>(
 ) -> Result<(), DoesNotFit> {
     data.into_iter()
         .try_for_each(|(kind, data)| data.map_or(Ok(()), |data| to.attribute(kind, data)))
-}
-
-/// Bytes that an attribute takes, its header and padding included.
-fn span(attribute: &Attribute<'_>) -> usize {
-    let len = attribute.data.len();
-    len.saturating_add(HEADER_LEN).saturating_add(netlink::padding(len).len())
 }
 
 fn vlan<'a, O: ByteOrder + 'a>(inner: Attributes<'a, O>) -> Result<Option<Vlan>, DecodeError> {

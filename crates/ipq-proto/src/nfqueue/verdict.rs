@@ -9,7 +9,7 @@ use super::Generic;
 use crate::error::{DecodeError, EncodeError};
 use crate::netfilter::Verdict;
 use crate::netlink::Body;
-use crate::netlink::attribute::{FixedAttribute, HEADER_LEN, RawAttribute, attributes};
+use crate::netlink::attribute::{self, FixedAttribute, attributes};
 
 const VERDICT_HDR: u16 = 2;
 const MARK: u16 = 3;
@@ -68,13 +68,9 @@ impl<O: ByteOrder> MarkAttribute<O> {
 /// If it is longer than 65,531 bytes.
 #[doc(alias = "NFQA_PAYLOAD")]
 pub fn payload_attribute_header<O: ByteOrder>(len: usize) -> Result<[u8; 4], EncodeError> {
-    let header = RawAttribute::<O>::new(PAYLOAD, len);
-    let header = header.ok_or_else(|| {
+    attribute::header::<O>(PAYLOAD, len).ok_or_else(|| {
         EncodeError::new::<u16>("length of the replacement", i128::try_from(len).unwrap_or(-1))
-    })?;
-    let mut bytes = [0; HEADER_LEN];
-    bytes.copy_from_slice(header.as_bytes());
-    Ok(bytes)
+    })
 }
 
 /// What a verdict decides.

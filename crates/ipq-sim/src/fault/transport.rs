@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::MutexGuard;
 
 use ipq_proto::DataModel;
+use ipq_proto::ip_queue::Timestamp;
 use ipq_sys::{
     Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received, Stepped,
     Transport,
@@ -259,5 +260,9 @@ impl<T: Transport> Transport for Faulty<T> {
 
     fn now(&self) -> Clock {
         self.inner.now()
+    }
+
+    fn wall_clock(&self) -> Timestamp {
+        self.inner.wall_clock()
     }
 }

@@ -32,15 +32,6 @@ pub(crate) fn packet_message(
     model.with(Encode(packet, buffer));
 }
 
-/// A number of seconds as the kernel's `long` holds it: cut to 32 bits where words have 32.
-pub(crate) fn word_sized(model: DataModel, seconds: i64) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "what C does to a long of 32 bits")]
-    match model.word_len() {
-        4 => i64::from(seconds as i32),
-        _ => seconds,
-    }
-}
-
 /// The bytes of a packet that a copy mode asks for.
 pub(crate) fn copied(mode: CopyMode, data: &[u8]) -> &[u8] {
     match mode {

@@ -1,12 +1,11 @@
 //! The module at work: packets to its peer, and what the peer says.
 
-use ipq_proto::ip_queue::{self as wire, VerdictRequest};
+use ipq_proto::ip_queue::{self as wire, Accepted, VerdictRequest};
 use ipq_proto::netlink::Flags;
 use ipq_proto::{CopyMode, DataModel, Errno, Family, Hook};
 use ipq_sys::Protocol;
 
-use super::encode::{copied, packet_message, word_sized};
-use super::receive::{Accepted, receive};
+use super::encode::{copied, packet_message};
 use super::{IpQueue, Refusal};
 use crate::device::Devices;
 use crate::fate::Reason;
@@ -74,14 +73,14 @@ impl Machine {
         let socket = self.sockets.get(key);
         let (port_id, privileged) = (socket.port_id, socket.privileged);
         let queue = self.ip_queue(family).ok_or(Errno::ECONNREFUSED)?;
-        let Some((request, accepted)) = receive(queue, model, privileged, datagram) else {
+        let Some((request, accepted)) = queue.listener.hear(model, privileged, datagram) else {
             return Ok(());
         };
         let error = match accepted {
             Ok(Accepted::Nothing) => return Ok(()),
             Ok(Accepted::Mode) => None,
             Ok(Accepted::Verdict(verdict)) => self.carry_out(family, &verdict).err(),
-            Err(errno) => Some(errno),
+            Err(refused) => Some(refused.errno),
         };
         if error.is_some() || request.header.flags.contains(Flags::ACK) {
             let mut reply = self.buffers.take();
@@ -139,7 +138,7 @@ fn announce(
     buffer: &mut Vec<u8>,
 ) {
     let timestamp = packet.timestamp.map_or(wire::Timestamp::NONE, |time| wire::Timestamp {
-        seconds: word_sized(model, time.seconds()),
+        seconds: model.cut_to_long(time.seconds()),
         microseconds: i64::from(time.nanoseconds() / 1000),
     });
     // Kernels that had this module forgot how a forwarded packet came in once it was routed.

@@ -71,7 +71,7 @@ impl Batch {
     }
 
     /// The length of each buffer in bytes.
-    pub(crate) fn slot_len(&self) -> usize {
+    pub fn slot_len(&self) -> usize {
         self.slot_len
     }
 

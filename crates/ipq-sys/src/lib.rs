@@ -4,7 +4,10 @@
 //! A transport moves datagrams and looks at nothing in them. What the bytes mean is the business of `ipq-proto`;
 //! what to do with them that of `ipq`. Simulated kernels implement the trait in `ipq-sim`.
 
+mod ask;
 mod batch;
+mod claim;
+mod devices;
 mod error;
 mod netlink_socket;
 mod owner;
@@ -14,7 +17,10 @@ mod transport;
 pub mod unix;
 mod wait;
 
+pub use ask::ask;
 pub use batch::Batch;
+pub use claim::{Claim, ClaimError, claim};
+pub use devices::Devices;
 pub use error::{Error, Operation};
 pub use netlink_socket::{NetlinkSocket, SocketOptions};
 pub use owner::{Owner, Process, queue_owner};

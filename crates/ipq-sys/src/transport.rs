@@ -4,8 +4,9 @@ use core::fmt;
 use core::time::Duration;
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
+use std::time::SystemTime;
 
-use ipq_proto::ip_queue::{NETLINK_FIREWALL, NETLINK_IP6_FW};
+use ipq_proto::ip_queue::{NETLINK_FIREWALL, NETLINK_IP6_FW, Timestamp};
 use ipq_proto::{DataModel, DeviceName, Family, HardwareType};
 
 use crate::{Batch, Error, KernelStatus};
@@ -123,6 +124,15 @@ pub trait Transport: fmt::Debug + Send {
 
     /// The clock that this transport's deadlines are measured by: monotonic, and simulated in a simulated kernel.
     fn now(&self) -> Clock;
+
+    /// The time of day where the kernel is.
+    fn wall_clock(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since_epoch.map_or(Timestamp::NONE, |time| Timestamp {
+            seconds: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            microseconds: time.subsec_micros().into(),
+        })
+    }
 }
 
 /// [`Transport::send_many`] with one call for each datagram.

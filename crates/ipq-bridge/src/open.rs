@@ -1,0 +1,60 @@
+//! A bridge over the kernel that this program runs on: [`open`].
+
+use ipq_proto::Family;
+use ipq_sys::{Claim, ClaimError, NetlinkSocket, Protocol, SocketOptions, Transport, claim};
+
+use crate::Bridge;
+
+/// What can be chosen when a bridge is opened. What is left as it is, is as the kernel has it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Options {
+    /// How many packets may wait for a verdict; 1024 unless it is said.
+    #[doc(alias("ip_queue_maxlen", "NFQA_CFG_QUEUE_MAXLEN"))]
+    pub max_length: Option<u32>,
+    /// The size of the receive buffer in bytes, as the kernel counts them.
+    #[doc(alias = "SO_RCVBUF")]
+    pub receive_buffer: Option<usize>,
+}
+
+/// Opens a socket of the kernel that this program runs on, claims the queue `number` of `nfnetlink_queue` in its network
+/// namespace, and makes it the `ip_queue` of `family`.
+///
+/// Rules with `-j QUEUE` send to queue 0.
+///
+/// # Errors
+///
+/// If the socket cannot be opened, the queue is [taken](ClaimError::QueueTaken) or the program
+/// [must not have it](ClaimError::BindRefused).
+pub fn open(
+    number: u16,
+    family: Family,
+    options: Options,
+) -> Result<Bridge<NetlinkSocket>, ClaimError> {
+    let socket_options = SocketOptions { receive_buffer: options.receive_buffer };
+    let socket = NetlinkSocket::open(Protocol::Netfilter, socket_options)?;
+    Bridge::claim(socket, number, family, options.max_length)
+}
+
+impl<T: Transport> Bridge<T> {
+    /// Claims the queue `number` for `below`, a transport that speaks `nfnetlink_queue`, and makes it the `ip_queue` of
+    /// `family`. `max_length` is how many packets may wait, 1024 unless it is said.
+    ///
+    /// # Errors
+    ///
+    /// As [`claim`], if the queue cannot be had.
+    pub fn claim(
+        mut below: T,
+        number: u16,
+        family: Family,
+        max_length: Option<u32>,
+    ) -> Result<Self, ClaimError> {
+        let families = &[family];
+        let wanted = Claim { first: number, last: number, families, max_length, flags: &[] };
+        claim(&mut below, &wanted)?;
+        let bridge = Self::new(below, number, family);
+        Ok(match max_length {
+            Some(packets) => bridge.with_max_length(packets),
+            None => bridge,
+        })
+    }
+}

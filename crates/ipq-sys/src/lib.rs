@@ -26,4 +26,4 @@ pub use netlink_socket::{NetlinkSocket, SocketOptions};
 pub use owner::{Owner, Process, queue_owner};
 pub use status::{IpQueueStatus, KernelStatus, NfqueueStatus, ParseStatusError};
 pub use transport::{Clock, Deadline, DeviceInfo, Protocol, Received, Stepped, Transport};
-pub use wait::{MAX_TRANSPORTS, Waited, wait_any};
+pub use wait::{MAX_TRANSPORTS, Waited, wait_any, wait_readable};

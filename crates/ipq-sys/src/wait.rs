@@ -1,6 +1,7 @@
 //! Waiting for more than one transport: [`wait_any`].
 
 use core::time::Duration;
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use ipq_proto::Errno;
@@ -30,8 +31,8 @@ pub enum Waited {
 
 /// Waits until one of several transports of the same kernel may have something to receive.
 ///
-/// Without any transport, nothing can come. `interrupt`, if it is readable, ends the wait; a simulated kernel does not
-/// look at it, for it never waits.
+/// Without any transport, nothing can come. One of `interrupts` that is readable ends the wait; a simulated kernel does
+/// not look at them, for it never waits.
 ///
 /// # Errors
 ///
@@ -39,10 +40,10 @@ pub enum Waited {
 ///
 /// # Panics
 ///
-/// If there are more than [`MAX_TRANSPORTS`].
+/// If there are more than [`MAX_TRANSPORTS`], or too many with the interrupts.
 pub fn wait_any<'a>(
     mut transports: impl Iterator<Item = &'a mut (dyn Transport + 'static)>,
-    interrupt: Option<BorrowedFd<'a>>,
+    interrupts: impl IntoIterator<Item = BorrowedFd<'a>>,
     deadline: Deadline,
 ) -> Result<Waited, Error> {
     let mut waiting: [_; MAX_TRANSPORTS] = core::array::from_fn(|_| transports.next());
@@ -51,7 +52,7 @@ pub fn wait_any<'a>(
     let limit = deadline.at_latest(due);
     let waited = match step_each(&mut waiting, limit)? {
         Some(waited) => waited,
-        None => poll_each(&waiting, interrupt, limit)?,
+        None => poll_each(&waiting, interrupts, limit)?,
     };
     // What a transport kept back may be received now.
     Ok(if waited == Waited::TimedOut && limit != deadline { Waited::Ready } else { waited })
@@ -76,17 +77,19 @@ fn step_each(transports: &mut Waiting<'_>, deadline: Deadline) -> Result<Option<
 }
 
 /// Waits for the descriptors of transports.
-fn poll_each(
+fn poll_each<'a>(
     transports: &Waiting<'_>,
-    interrupt: Option<BorrowedFd<'_>>,
+    interrupts: impl IntoIterator<Item = BorrowedFd<'a>>,
     deadline: Deadline,
 ) -> Result<Waited, Error> {
     let Some(first) = transports.iter().flatten().next() else { return Ok(Waited::Ended) };
     let mut polled = Polled::default();
+    interrupts.into_iter().for_each(|descriptor| polled.add(descriptor));
+    let interrupts = polled.len;
     let descriptors = transports.iter().flatten().filter_map(|transport| transport.descriptor());
-    interrupt.into_iter().chain(descriptors).for_each(|descriptor| polled.add(descriptor));
+    descriptors.for_each(|descriptor| polled.add(descriptor));
     match polled.wait(first.now(), deadline) {
-        Ok(Waited::Ready) if interrupt.is_some() && polled.is_readable(0) => {
+        Ok(Waited::Ready) if (0..interrupts).any(|position| polled.is_readable(position)) => {
             Ok(Waited::Interrupted)
         }
         Ok(waited) => Ok(waited),
@@ -96,6 +99,27 @@ fn poll_each(
             errno: Errno(errno as i32),
         }),
     }
+}
+
+/// Waits until one of several descriptors is readable or in error, for no longer than `timeout`; without one, for ever.
+///
+/// Says whether one is; not so when the time is over, or a signal came.
+///
+/// # Errors
+///
+/// If poll(2) fails.
+///
+/// # Panics
+///
+/// If there are more than [`MAX_TRANSPORTS`].
+pub fn wait_readable<'a>(
+    descriptors: impl IntoIterator<Item = BorrowedFd<'a>>,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let mut polled = Polled::default();
+    descriptors.into_iter().for_each(|descriptor| polled.add(descriptor));
+    let deadline = timeout.map_or(Deadline::Never, Deadline::At);
+    Ok(polled.wait(Duration::ZERO, deadline)? == Waited::Ready)
 }
 
 /// Descriptors to wait for.

@@ -1,13 +1,14 @@
 //! What can end a session's call: [`Error`].
 
 use core::fmt;
+use std::io;
 
 use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno};
 use ipq_sim::capture::CaptureError;
 use ipq_sim::{ScenarioError, SimulationError};
 use ipq_sys::{Owner, Protocol};
 
-use crate::{PacketId, QueueName, TransportName};
+use crate::{PacketId, QueueName, RewriteError, TransportName};
 
 /// Why a call failed. Printed, it says what was attempted, what came back and what to do about it;
 /// [`fault`](Self::fault) says whose fault it is.
@@ -68,6 +69,12 @@ pub enum Error {
     WrongProtocol(Protocol),
     /// A session was to be made from two sockets of the same queue.
     TwoSockets(QueueName),
+    /// No descriptor could be made to wait on.
+    Descriptor(io::Error),
+    /// The queue was closed before: its packets are settled.
+    Closed,
+    /// A packet cannot be rewritten.
+    Rewrite(RewriteError),
     /// The capture behind the transport `sim:FILE` cannot be read.
     Capture(CaptureError),
     /// The scenario behind the transport `sim:FILE` cannot be read, or makes no sense.
@@ -97,6 +104,7 @@ impl Error {
             | Self::HandlerTaken
             | Self::OptionRefused { .. }
             | Self::ModeRefused { .. }
+            | Self::Descriptor(_)
             | Self::Capture(_)
             | Self::Scenario(_) => Fault::System,
             Self::NoAnswer { .. } | Self::Message(_) => Fault::Peer,
@@ -105,6 +113,8 @@ impl Error {
             | Self::WrongQueue(_)
             | Self::WrongProtocol(_)
             | Self::TwoSockets(_)
+            | Self::Closed
+            | Self::Rewrite(_)
             | Self::Unsupported(_) => Fault::Caller,
         }
     }
@@ -203,6 +213,13 @@ impl fmt::Display for Error {
             Self::TwoSockets(queue) => {
                 write!(f, "opening a session: there are two sockets for {queue}, one is enough")
             }
+            Self::Descriptor(error) => {
+                write!(f, "making a descriptor to wait on: {error}; are too many open?")
+            }
+            Self::Closed => {
+                f.write_str("using a queue that was closed: its packets got the default verdict then")
+            }
+            Self::Rewrite(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Scenario(error) => error.fmt(f),
             Self::Unsupported(name) => write!(
@@ -219,6 +236,8 @@ impl core::error::Error for Error {
             Self::Transport(error) => Some(error),
             Self::Message(error) => Some(error),
             Self::Number(error) => Some(error),
+            Self::Descriptor(error) => Some(error),
+            Self::Rewrite(error) => Some(error),
             Self::Capture(error) => Some(error),
             Self::Scenario(error) => Some(error),
             _ => None,

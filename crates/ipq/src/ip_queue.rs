@@ -68,6 +68,19 @@ pub(crate) fn decode_cut(model: DataModel, beginning: &[u8]) -> Result<Message<'
     model.with(Decode(beginning))
 }
 
+/// The packet that a message announces, if it does.
+pub(crate) fn packet(model: DataModel, message: &[u8], is_cut: bool) -> Option<wire::Packet<'_>> {
+    let decoded = if is_cut {
+        decode_cut(model, message).ok()?
+    } else {
+        wire::datagram(model, message).ok()?.1
+    };
+    match decoded {
+        Message::Packet(packet) => Some(packet),
+        _ => None,
+    }
+}
+
 /// The packet that a refused request was about: the kernel repeats the request.
 pub(crate) fn subject(model: DataModel, family: Family, reply: &Reply<'_>) -> Option<PacketId> {
     struct Decode<'b>(&'b [u8]);

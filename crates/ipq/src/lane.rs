@@ -6,11 +6,12 @@ mod verdicts;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
 
 use ipq_proto::ip_queue as ipq;
 use ipq_proto::netlink::{Flags, HEADER_LEN, Header, MessageType, Reply, padding};
-use ipq_proto::nfqueue::{self as nfq, Message as NfqMessage};
-use ipq_proto::{CopyMode, EncodeError, Errno, Family, Lp64};
+use ipq_proto::nfqueue::{self as nfq, Command, Message as NfqMessage};
+use ipq_proto::{CopyMode, DataModel, EncodeError, Errno, Family, Lp64};
 use ipq_sys::{Batch, Clock, Deadline, KernelStatus, Received, Transport};
 
 use crate::nfqueue::{Config, Nfqueue};
@@ -93,6 +94,29 @@ impl Lane {
         &mut *self.transport
     }
 
+    pub(crate) fn data_model(&self) -> DataModel {
+        self.transport.data_model()
+    }
+
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.transport.descriptor()
+    }
+
+    /// When something comes that the descriptor knows nothing of.
+    pub(crate) fn due(&self) -> Option<Clock> {
+        let backlog = (!self.backlog.is_empty()).then(|| self.now());
+        backlog.or_else(|| self.transport.due())
+    }
+
+    /// The packets that were read and not decided over, as far as that is known.
+    pub(crate) fn undecided(&self) -> impl Iterator<Item = PacketId> {
+        let nfqueue = match &self.front {
+            Front::Nfqueue(nfqueue) => Some(nfqueue),
+            Front::IpQueue(_) => None,
+        };
+        nfqueue.into_iter().flat_map(Nfqueue::undecided)
+    }
+
     pub(crate) fn now(&self) -> Clock {
         self.transport.now()
     }
@@ -165,6 +189,17 @@ impl Lane {
         nfqueue::encode_config(model, header, queue, config, &mut self.outbox)
             .map_err(Error::Number)?;
         self.transact(header, QueueName::Nfqueue(queue), scratch)
+    }
+
+    /// Gives its queues back. One that is another's by now is no concern of ours.
+    pub(crate) fn release(&mut self) -> Result<(), Error> {
+        let Front::Nfqueue(nfqueue) = &self.front else { return Ok(()) };
+        let mut scratch = vec![0; self.message_len(self.mode)];
+        for number in nfqueue.numbers() {
+            let command = Config::Command(Command::UNBIND, 0);
+            let _answer = self.configure(number, command, &mut scratch)?;
+        }
+        Ok(())
     }
 
     /// Sends the request in the outbox and waits for its answer.

@@ -30,8 +30,12 @@ mod outstanding;
 mod packet;
 pub mod prometheus;
 mod queue;
+mod queued_packet;
+mod rewrite;
+mod shared;
 mod snapshot;
 mod statistics;
+mod stop;
 mod transport_name;
 
 pub use error::{Error, Fault};
@@ -40,8 +44,12 @@ pub use families::Families;
 pub use options::Options;
 pub use packet::{Packet, PacketId, QueueName};
 pub use queue::Queue;
+pub use queued_packet::{QueuedPacket, Unsettled};
+pub use rewrite::{Rewrite, RewriteError, repair};
+pub use shared::{DefaultVerdict, SharedQueue};
 pub use snapshot::Snapshot;
 pub use statistics::Statistics;
+pub use stop::Stopper;
 pub use transport_name::{ParseTransportError, TransportName};
 
 pub use ipq_proto::ip_queue::Timestamp;

@@ -55,6 +55,13 @@ impl Nfqueue {
         self.outstanding.get_mut(usize::from(queue.checked_sub(self.first)?))
     }
 
+    /// The packets that were read and not decided over, in the order of their queues.
+    pub(crate) fn undecided(&self) -> impl Iterator<Item = PacketId> {
+        self.numbers().zip(&self.outstanding).flat_map(|(queue, outstanding)| {
+            outstanding.undecided().map(move |id| PacketId::in_nfqueue(queue, id))
+        })
+    }
+
     /// Whether a packet of a queue has been read.
     pub(crate) fn has_read(&self, queue: u16, number: u64) -> bool {
         let position = queue.checked_sub(self.first).map(usize::from);
@@ -259,6 +266,17 @@ pub(crate) fn decode_cut(
         }
     }
     model.with(Decode(beginning))
+}
+
+/// The packet that a message announces, if it does.
+pub(crate) fn packet(model: DataModel, message: &[u8], is_cut: bool) -> Option<wire::Packet<'_>> {
+    if !is_cut {
+        return decode_packet(model, message).ok()?;
+    }
+    match decode_cut(model, message).ok()?.1 {
+        Message::Packet(packet) => Some(packet),
+        _ => None,
+    }
 }
 
 /// The type of the first message of a datagram, or of its beginning; `None` if not even its header is there.

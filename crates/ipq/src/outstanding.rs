@@ -49,6 +49,11 @@ impl Outstanding {
         self.entries.partition_point(|entry| entry.id != id && is_not_later(entry.id, id))
     }
 
+    /// The packets that are not decided over, oldest first.
+    pub(crate) fn undecided(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().filter(|entry| !entry.decided).map(|entry| entry.id)
+    }
+
     /// Whether a packet has been read, by its id: at some time, for ids wrap around.
     pub(crate) fn has_read(&self, id: u32) -> bool {
         self.last.is_some_and(|last| is_not_later(id, last))

@@ -5,12 +5,14 @@ use core::fmt;
 use ipq_proto::ip_queue as ipq;
 use ipq_proto::ip_queue::Timestamp;
 use ipq_proto::nfqueue::{self as nfq, SkbInfo, Vlan};
-use ipq_proto::{DeviceName, EtherType, Family, HardwareAddress, HardwareType, Hook};
+use ipq_proto::{DataModel, DeviceName, EtherType, Family, HardwareAddress, HardwareType, Hook};
+
+use crate::{ip_queue, nfqueue};
 
 /// Names a queued packet in a verdict.
 ///
 /// Opaque: a kernel may use it again as soon as the packet has its verdict.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[doc(alias = "ipq_id_t")]
 pub struct PacketId {
     queue: QueueName,
@@ -18,7 +20,7 @@ pub struct PacketId {
 }
 
 /// Which of a kernel's queues.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum QueueName {
     /// The `ip_queue` of a family.
     IpQueue(Family),
@@ -243,5 +245,45 @@ impl<'b> Packet<'b> {
         let ports =
             |more: nfq::Packet<'_>| (more.physical_input_device, more.physical_output_device);
         self.more.map_or((None, None), ports)
+    }
+}
+
+/// What it takes to find a packet in its message again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    model: DataModel,
+    pub(crate) id: PacketId,
+    family: Family,
+    devices: [DeviceName; 2],
+    hw_type: HardwareType,
+    /// Whether the end of the message is missing.
+    pub(crate) is_truncated: bool,
+}
+
+impl Outline {
+    pub(crate) fn of(packet: &Packet<'_>, is_truncated: bool, model: DataModel) -> Self {
+        Self {
+            model,
+            id: packet.id,
+            family: packet.family,
+            devices: [packet.input_device, packet.output_device],
+            hw_type: packet.hw_type,
+            is_truncated,
+        }
+    }
+
+    /// The packet in `message`.
+    ///
+    /// # Panics
+    ///
+    /// If it is not the message that this is the outline of.
+    pub(crate) fn find<'b>(&self, message: &'b [u8]) -> Packet<'b> {
+        let found = match self.id.queue {
+            QueueName::IpQueue(family) => ip_queue::packet(self.model, message, self.is_truncated)
+                .map(|packet| Packet::of_ip_queue(family, &packet)),
+            QueueName::Nfqueue(_) => nfqueue::packet(self.model, message, self.is_truncated)
+                .map(|packet| Packet::of_nfqueue(self.family, &packet, self.devices, self.hw_type)),
+        };
+        found.expect("a packet was found in this message before")
     }
 }

@@ -1,17 +1,20 @@
 //! The session: [`Queue`].
 
+mod ending;
+
 use core::ops::RangeInclusive;
 use core::time::Duration;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ipq_proto::netlink::HEADER_LEN;
-use ipq_proto::{CopyMode, Verdict};
+use ipq_proto::{CopyMode, DataModel, Verdict};
 use ipq_sim::Simulation;
 use ipq_sys::{Batch, Deadline, Received, Transport, Waited, wait_any};
 
 use crate::lane::{Front, Lane, Said};
+use crate::queued_packet::Order;
 use crate::{
-    Error, Event, Options, Packet, PacketId, QueueName, Refusal, Snapshot, Statistics,
+    Error, Event, Options, Packet, PacketId, QueueName, Refusal, Snapshot, Statistics, Stopper,
     TransportName, open,
 };
 
@@ -45,6 +48,9 @@ pub struct Queue {
     /// How long a queue is, for the size of receive buffers; `None` if they are not to be touched.
     buffered_length: Option<u32>,
     interrupt: Option<OwnedFd>,
+    stopper: Option<Stopper>,
+    /// How often something was there to read without waiting since it was last looked whether reading is to stop.
+    busy: u32,
     /// Packets of the batch being read that nobody asked for.
     unwanted: Vec<PacketId>,
     statistics: Statistics,
@@ -146,6 +152,8 @@ impl Queue {
             turn: 0,
             buffered_length,
             interrupt: None,
+            stopper: None,
+            busy: 0,
             unwanted: Vec::new(),
             statistics: Statistics::default(),
         }
@@ -207,28 +215,66 @@ impl Queue {
         timeout: Option<Duration>,
     ) -> Result<Option<Event<'b>>, Error> {
         let deadline = self.deadline(timeout);
-        let found = loop {
-            let found = self.wait_for(deadline, |lane, deadline| {
+        Ok(match self.receive(buffer, Some(deadline))? {
+            Found::Something(received, lane) => self.take_in(lane, received, buffer)?.event(),
+            Found::Interrupted => Some(Event::Interrupted),
+            Found::Nothing => None,
+        })
+    }
+
+    /// Reads the next event into `buffer` if it is there already: it neither waits nor lets a simulated kernel run, and a
+    /// [stopper](Self::stopper) does not keep it from reading.
+    ///
+    /// For programs with a loop of their own, which wait for the [descriptors](Self::descriptors).
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn try_read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<Event<'b>>, Error> {
+        match self.receive(buffer, None)? {
+            Found::Something(received, lane) => Ok(self.take_in(lane, received, buffer)?.event()),
+            Found::Interrupted | Found::Nothing => Ok(None),
+        }
+    }
+
+    /// The same, for a message that is to be kept: hands `keep` what the event says and the bytes it was read from, which
+    /// are the beginning of `buffer`.
+    pub(crate) fn try_read_message<T>(
+        &mut self,
+        buffer: &mut [u8],
+        keep: impl FnOnce(Event<'_>, &[u8], DataModel) -> T,
+    ) -> Result<Option<T>, Error> {
+        let Found::Something(received, lane) = self.receive(buffer, None)? else { return Ok(None) };
+        let model = self.lanes[lane].data_model();
+        let message = buffer.get(..received.len_in_buffer()).unwrap_or(buffer);
+        let event = self.take_in(lane, received, buffer)?.event();
+        Ok(event.map(|event| keep(event, message, model)))
+    }
+
+    /// Receives until something has come that is for the session's user: waiting for it until `deadline`, or not at all.
+    fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        deadline: Option<Deadline>,
+    ) -> Result<Found<Received>, Error> {
+        loop {
+            let mut take = |lane: &mut Lane, deadline| {
                 let received = lane.receive(buffer, deadline)?;
                 Ok(Some(received).filter(|received| is_something(*received)))
-            })?;
-            match found {
-                Found::Something(received, lane) if self.lanes[lane].may_be_unwanted() => {
-                    let said = self.lanes[lane].interpret(received, buffer);
-                    let Ok(Said::Unwanted(id)) = said else { break found };
-                    self.statistics.lost += u64::from(self.lanes[lane].announce(id));
-                    self.drop_unwanted(&[id])?;
-                }
-                found => break found,
+            };
+            let found = match deadline {
+                Some(deadline) => self.wait_for(deadline, &mut take)?,
+                None => self.look(&mut take)?.unwrap_or(Found::Nothing),
+            };
+            let Found::Something(received, lane) = found else { return Ok(found) };
+            if !self.lanes[lane].may_be_unwanted() {
+                return Ok(found);
             }
-        };
-        match found {
-            Found::Something(received, lane) => match self.take_in(lane, received, buffer)? {
-                Said::Event(event) => Ok(Some(event)),
-                Said::Unwanted(_) => Ok(None),
-            },
-            Found::Interrupted => Ok(Some(Event::Interrupted)),
-            Found::Nothing => Ok(None),
+            let Ok(Said::Unwanted(id)) = self.lanes[lane].interpret(received, buffer) else {
+                return Ok(found);
+            };
+            self.statistics.lost += u64::from(self.lanes[lane].announce(id));
+            self.drop_unwanted(&[id])?;
         }
     }
 
@@ -293,18 +339,27 @@ impl Queue {
         deadline: Deadline,
         mut take: impl FnMut(&mut Lane, Deadline) -> Result<Option<T>, Error>,
     ) -> Result<Found<T>, Error> {
-        if let ([lane], None) = (self.lanes.as_mut_slice(), &self.interrupt) {
+        if let ([lane], None, None) = (self.lanes.as_mut_slice(), &self.interrupt, &self.stopper) {
             let something = take(lane, deadline)?;
             return Ok(something.map_or(Found::Nothing, |something| Found::Something(something, 0)));
         }
         loop {
+            if self.is_to_stop() {
+                return Ok(Found::Interrupted);
+            }
             if let Some(found) = self.look(&mut take)? {
                 return Ok(found);
             }
+            self.busy = 0;
             let transports = self.lanes.iter_mut().map(Lane::transport);
+            let stopper = self.stopper.as_ref();
             let interrupt = self.interrupt.as_ref().map(AsFd::as_fd);
-            match wait_any(transports, interrupt, deadline)? {
+            let interrupts = interrupt.into_iter().chain(stopper.map(Stopper::descriptor));
+            match wait_any(transports, interrupts, deadline)? {
                 Waited::Ready => (),
+                Waited::Interrupted if stopper.is_some_and(Stopper::look) => {
+                    return Ok(Found::Interrupted);
+                }
                 // What came in the same moment is read first.
                 Waited::Interrupted => {
                     return Ok(self.look(&mut take)?.unwrap_or(Found::Interrupted));
@@ -312,6 +367,14 @@ impl Queue {
                 Waited::TimedOut | Waited::Ended => return Ok(Found::Nothing),
             }
         }
+    }
+
+    /// Whether reading is to stop. What was written to the stopper's pipe is seen when there is nothing to read; under a
+    /// flood there always is, so then it is looked for now and again.
+    pub(crate) fn is_to_stop(&mut self) -> bool {
+        let Some(stopper) = &self.stopper else { return false };
+        self.busy = (self.busy + 1) % BUSY_READS;
+        if self.busy == 0 { stopper.look() } else { stopper.is_stopped() }
     }
 
     /// Has `take` look at each lane once, without waiting.
@@ -375,6 +438,28 @@ impl Queue {
         Ok(())
     }
 
+    /// The descriptors that become readable when there is something to read, for poll(2) and its kin; none on a simulated
+    /// kernel in this process, which runs only while somebody waits.
+    ///
+    /// A transport that keeps messages back, as one with simulated faults does, says by [`due`](Self::due) until when to
+    /// wait at most.
+    #[doc(alias = "nfq_fd")]
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.lanes.iter().filter_map(Lane::descriptor)
+    }
+
+    /// When something comes that its descriptors know nothing of, by this session's [clock](Self::clock); `None` on any
+    /// real kernel.
+    pub fn due(&self) -> Option<Duration> {
+        self.lanes.iter().filter_map(Lane::due).min()
+    }
+
+    /// Lets a simulated kernel do one thing.
+    pub(crate) fn step(&mut self, deadline: Deadline) -> Result<Waited, Error> {
+        let transports = self.lanes.iter_mut().map(Lane::transport);
+        Ok(wait_any(transports, None, deadline)?)
+    }
+
     /// The clock that time-outs are measured by: monotonic, and simulated in a simulated kernel.
     pub fn clock(&self) -> Duration {
         self.lanes.first().map_or(Duration::ZERO, Lane::now)
@@ -426,6 +511,15 @@ impl Queue {
         self.decide(id, verdict, Some(mark), &[])
     }
 
+    pub(crate) fn settle(&mut self, id: PacketId, order: &Order<'_>) -> Result<(), Error> {
+        self.decide(id, order.verdict, order.mark, order.replacement)
+    }
+
+    /// A verdict came for a packet that is known to be gone.
+    pub(crate) fn count_late_verdict(&mut self) {
+        self.statistics.late_verdicts += 1;
+    }
+
     fn decide(
         &mut self,
         id: PacketId,
@@ -466,7 +560,7 @@ impl Queue {
     }
 
     /// Reads packets and gives each the verdict that `decide` returns, for as long as anything can come: on a real
-    /// kernel until it is [interrupted](Self::interrupt_on), on a simulated one to the end.
+    /// kernel until it is [stopped](Self::stopper) or [interrupted](Self::interrupt_on), on a simulated one to the end.
     ///
     /// What is there is read at once, and what was decided is sent before it waits for more. What else comes is counted
     /// in the [statistics](Self::statistics) and survived. A packet whose message is longer than any that the mode
@@ -489,7 +583,7 @@ impl Queue {
             })?;
             self.verdicts(&decisions)?;
             decisions.clear();
-            if events == 0 || (interrupted && self.interrupt.is_some()) {
+            if events == 0 || (interrupted && (self.interrupt.is_some() || self.is_stopped())) {
                 return Ok(());
             }
         }
@@ -508,6 +602,16 @@ impl Queue {
     }
 }
 
+impl<'b> Said<'b> {
+    /// What is for the session's user.
+    fn event(self) -> Option<Event<'b>> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Unwanted(_) => None,
+        }
+    }
+}
+
 /// What became of waiting.
 #[derive(Clone, Copy)]
 enum Found<T> {
@@ -521,6 +625,9 @@ enum Found<T> {
 const fn is_something(received: Received) -> bool {
     !matches!(received, Received::TimedOut | Received::Ended)
 }
+
+/// How many reads may find something at once before it is looked whether they are to stop.
+const BUSY_READS: u32 = 32;
 
 /// How many messages are read at once.
 const SLOTS: usize = 64;

@@ -25,7 +25,13 @@ mod nfqueue;
 mod nfqueue_simulated;
 #[path = "session/reading.rs"]
 mod reading;
+#[path = "session/rewriting.rs"]
+mod rewriting;
 #[path = "session/running.rs"]
 mod running;
+#[path = "session/shared.rs"]
+mod shared;
+#[path = "session/stopping.rs"]
+mod stopping;
 #[path = "session/verdicts.rs"]
 mod verdicts;

@@ -45,6 +45,8 @@ mod options;
 mod owners;
 mod real;
 mod replacement;
+mod rewriting;
+mod shared;
 mod simulated;
 mod streams;
 mod support;

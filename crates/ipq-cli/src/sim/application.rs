@@ -1,7 +1,6 @@
 //! The built-in programs of scenarios: they pass, drop or change packets.
 
-use etherparse::{NetHeaders, PacketHeaders, PayloadSlice, TransportHeader};
-use ipq::{Error, Event, Packet, PacketId, Queue, Verdict};
+use ipq::{Error, Event, Packet, PacketId, Queue, Rewrite, Verdict};
 use ipq_sim::{Application as Described, ApplicationName, Kernel, Match};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -110,15 +109,16 @@ impl<'d> Application<'d> {
     /// The packet with what is looked for replaced, if it is in there.
     fn mangle(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let (find, replace) = self.described.replacement()?;
-        let payload = payload_of(packet)?;
-        let start = packet.len() - payload.len();
-        let at = payload.windows(find.len()).position(|window| window == find)? + start;
-        let mut mangled = packet.to_vec();
-        mangled[at..at + find.len()].copy_from_slice(replace);
-        if !self.described.keep_checksums {
-            repair_checksum(&mut mangled)?;
+        let mut rewrite = Rewrite::of(packet).ok()?;
+        let at = rewrite.payload().windows(find.len()).position(|window| window == find)?;
+        if self.described.keep_checksums {
+            let mut mangled = packet.to_vec();
+            let at = rewrite.headers().len() + at;
+            mangled[at..at + find.len()].copy_from_slice(replace);
+            return Some(mangled);
         }
-        Some(mangled)
+        rewrite.payload_mut()[at..at + find.len()].copy_from_slice(replace);
+        rewrite.finish().ok()
     }
 }
 
@@ -135,33 +135,4 @@ fn send(queue: &mut Queue, id: PacketId, decision: &Decision) -> Result<(), Erro
         }
     }
     sent
-}
-
-/// What TCP or UDP carries in a packet that is no fragment.
-fn payload_of(packet: &[u8]) -> Option<&[u8]> {
-    match PacketHeaders::from_ip_slice(packet).ok()?.payload {
-        PayloadSlice::Udp(payload) | PayloadSlice::Tcp(payload) => Some(payload),
-        _ => None,
-    }
-}
-
-/// Makes the checksum of TCP or UDP right again.
-fn repair_checksum(packet: &mut [u8]) -> Option<()> {
-    let headers = PacketHeaders::from_ip_slice(packet).ok()?;
-    let mut transport = headers.transport?;
-    let payload = payload_of(packet)?;
-    match headers.net? {
-        NetHeaders::Ipv4(ip, _) => transport.update_checksum_ipv4(&ip, payload).ok()?,
-        NetHeaders::Ipv6(ip, _) => transport.update_checksum_ipv6(&ip, payload).ok()?,
-        NetHeaders::Arp(_) => return None,
-    }
-    let start = packet.len() - payload.len() - transport.header_len();
-    let (at, checksum) = match transport {
-        TransportHeader::Udp(udp) => (6, udp.checksum),
-        TransportHeader::Tcp(tcp) => (16, tcp.checksum),
-        _ => return None,
-    };
-    let field = packet.get_mut(start + at..start + at + 2)?;
-    field.copy_from_slice(&checksum.to_be_bytes());
-    Some(())
 }

@@ -1,0 +1,134 @@
+//! Packets that are settled exactly once, by threads, by default, and at the end; and how reads are ended.
+
+use core::time::Duration;
+use std::sync::mpsc;
+use std::thread;
+
+use ipq::{DefaultVerdict, Family, Queue, SharedQueue, Verdict};
+use nix::sys::signal::{Signal, raise};
+
+use crate::network::{Network, Outcome, Rule, Socket};
+use crate::support::{PATIENCE, assert_receives, decide, send_all};
+
+on_every_kernel! {
+    verdicts_come_from_other_threads_in_any_order,
+    a_dropped_packet_gets_the_default,
+    closing_settles_what_is_left,
+    a_thread_ends_a_read_that_waits,
+    a_signal_ends_a_run,
+}
+
+/// A queue of datagrams, and the sockets they go between.
+fn queued(network: &mut dyn Network) -> Result<(Queue, Socket, Socket), crate::network::Skipped> {
+    let (from, to) = (network.udp(Family::Ipv4), network.udp(Family::Ipv4));
+    network.rule(Rule::queue_to(network.address_of(to), 0))?;
+    Ok((network.queue(0), from, to))
+}
+
+fn verdicts_come_from_other_threads_in_any_order(network: &mut dyn Network) -> Outcome {
+    let (queue, from, to) = queued(network)?;
+    let address = network.address_of(to);
+    let queue = SharedQueue::new(queue, DefaultVerdict::Drop).unwrap();
+    send_all(network, from, address, &["a", "b", "c", "d"]);
+    let (sender, receiver) = mpsc::channel();
+    let decider = thread::spawn(move || {
+        let mut packets: Vec<ipq::QueuedPacket> = receiver.iter().take(4).collect();
+        while let Some(packet) = packets.pop() {
+            packet.accept().unwrap();
+        }
+    });
+    for _ in 0..4 {
+        sender.send(queue.next(Some(PATIENCE)).unwrap().unwrap()).unwrap();
+    }
+    decider.join().unwrap();
+    assert_receives(network, to, &["d", "c", "b", "a"]);
+    let statistics = queue.close().unwrap().statistics;
+    assert_eq!((statistics.accepted, statistics.refused, statistics.defaulted), (4, 0, 0));
+    Ok(())
+}
+
+fn a_dropped_packet_gets_the_default(network: &mut dyn Network) -> Outcome {
+    let (queue, from, to) = queued(network)?;
+    let address = network.address_of(to);
+    let queue = SharedQueue::new(queue, DefaultVerdict::Accept).unwrap();
+    send_all(network, from, address, &["a", "b"]);
+    drop(queue.next(Some(PATIENCE)).unwrap().unwrap());
+    queue.next(Some(PATIENCE)).unwrap().unwrap().discard().unwrap();
+    network.send(from, address, b"c");
+    drop(queue.next(Some(PATIENCE)).unwrap());
+    assert_receives(network, to, &["a", "c"]);
+    assert_eq!(queue.statistics().defaulted, 2);
+    Ok(())
+}
+
+fn closing_settles_what_is_left(network: &mut dyn Network) -> Outcome {
+    let (queue, from, to) = queued(network)?;
+    let address = network.address_of(to);
+    let queue = SharedQueue::new(queue, DefaultVerdict::Accept).unwrap();
+    send_all(network, from, address, &["held", "unread", "unread too"]);
+    let held = queue.next(Some(PATIENCE)).unwrap().unwrap();
+    assert_eq!(queue.close().unwrap().statistics.defaulted, 3);
+    assert_receives(network, to, &["held", "unread", "unread too"]);
+    assert!(matches!(held.accept().unwrap_err().error(), ipq::Error::Closed));
+    // The queue is free again.
+    let mut queue = network.queue(0);
+    network.send(from, address, b"next");
+    decide(&mut queue, Verdict::Accept);
+    assert_receives(network, to, &["next"]);
+    Ok(())
+}
+
+fn a_thread_ends_a_read_that_waits(network: &mut dyn Network) -> Outcome {
+    network.waits_for_descriptors()?;
+    let (queue, from, to) = queued(network)?;
+    let address = network.address_of(to);
+    let queue = SharedQueue::new(queue, DefaultVerdict::Accept).unwrap();
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let queue = queue.clone();
+            thread::spawn(move || queue.run(|packet| packet.accept().unwrap()))
+        })
+        .collect();
+    // Both wait, but for the one that gets this.
+    network.send(from, address, b"a");
+    assert_receives(network, to, &["a"]);
+    queue.stopper().stop();
+    for reader in readers {
+        reader.join().unwrap().unwrap();
+    }
+    assert_eq!(queue.close().unwrap().statistics.accepted, 1);
+    // The same without sharing.
+    let mut queue = network.queue(0);
+    let stopper = queue.stopper().unwrap();
+    let stopping = thread::spawn(move || stopper.stop());
+    queue.run(|_| Verdict::Accept).unwrap();
+    stopping.join().unwrap();
+    Ok(())
+}
+
+fn a_signal_ends_a_run(network: &mut dyn Network) -> Outcome {
+    network.waits_for_descriptors()?;
+    let (mut queue, from, to) = queued(network)?;
+    let address = network.address_of(to);
+    let stopper = queue.stopper().unwrap();
+    let writer = stopper.writer().unwrap();
+    let handler = signal_hook::low_level::pipe::register(signal_hook::consts::SIGUSR1, writer);
+    send_all(network, from, address, &["a", "b"]);
+    let mut seen = 0;
+    queue
+        .run(|_| {
+            seen += 1;
+            if seen == 2 {
+                raise(Signal::SIGUSR1).unwrap();
+            }
+            Verdict::Accept
+        })
+        .unwrap();
+    assert!(stopper.is_stopped());
+    assert_receives(network, to, &["a", "b"]);
+    signal_hook::low_level::unregister(handler.unwrap());
+    let mut buffer = vec![0; queue.buffer_len()];
+    let event = queue.read(&mut buffer, Some(Duration::ZERO)).unwrap();
+    assert!(matches!(event, Some(ipq::Event::Interrupted)));
+    Ok(())
+}

@@ -124,6 +124,34 @@ impl<T: Transport> Bridge<T> {
         Ok(())
     }
 
+    /// Sends a verdict, as [`send`](Transport::send) does, that also marks its packet, which no verdict of `ip_queue` can.
+    /// Any other request is sent as it is.
+    ///
+    /// # Errors
+    ///
+    /// If sending fails.
+    #[doc(alias("ipq_set_vwmark", "NFQA_MARK"))]
+    pub fn send_marked(&mut self, parts: &[IoSlice<'_>], mark: u32) -> Result<(), Error> {
+        self.send_request(parts, Some(mark))
+    }
+
+    fn send_request(&mut self, parts: &[IoSlice<'_>], mark: Option<u32>) -> Result<(), Error> {
+        let before = self.before();
+        let datagram = match parts {
+            [one] => one,
+            parts => {
+                self.request.clear();
+                for part in parts {
+                    self.request.extend_from_slice(part);
+                }
+                &self.request[..]
+            }
+        };
+        self.outbox.clear();
+        self.station.hear(self.below.data_model(), datagram, mark, &mut self.outbox);
+        self.send_outbox(before)
+    }
+
     /// Says how long the queue is that was claimed.
     pub(crate) fn with_max_length(self, packets: u32) -> Self {
         Self { max_length: packets, ..self }
@@ -193,20 +221,7 @@ impl<T: Transport> WayUp<'_, T> {
 
 impl<T: Transport> Transport for Bridge<T> {
     fn send(&mut self, parts: &[IoSlice<'_>]) -> Result<(), Error> {
-        let before = self.before();
-        let datagram = match parts {
-            [one] => one,
-            parts => {
-                self.request.clear();
-                for part in parts {
-                    self.request.extend_from_slice(part);
-                }
-                &self.request[..]
-            }
-        };
-        self.outbox.clear();
-        self.station.hear(self.below.data_model(), datagram, &mut self.outbox);
-        self.send_outbox(before)
+        self.send_request(parts, None)
     }
 
     /// Several requests go down in one datagram: the kernel reads all messages of it.
@@ -215,7 +230,7 @@ impl<T: Transport> Transport for Bridge<T> {
         let (mut before, mut sent) = (self.before(), 0);
         self.outbox.clear();
         for (heard, datagram) in datagrams.iter().enumerate() {
-            self.station.hear(model, datagram, &mut self.outbox);
+            self.station.hear(model, datagram, None, &mut self.outbox);
             if self.outbox.len() < PACKED_LEN && heard + 1 < datagrams.len() {
                 continue;
             }

@@ -13,7 +13,7 @@ use ipq_proto::netlink::attribute::{self, attributes, cut_attribute};
 use ipq_proto::netlink::{
     self, Body, Flags, Framed, Header, Message, MessageType, RawHeader, padding,
 };
-use ipq_proto::nfqueue::{self, Generic, ParamsMsg, VerdictMsg};
+use ipq_proto::nfqueue::{self, Generic, MarkAttribute, ParamsMsg, VerdictMsg};
 use ipq_proto::{Abi, CopyMode, Errno, Verdict, ip_queue};
 use zerocopy::byteorder::{U16, U32};
 use zerocopy::{ByteOrder, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -52,8 +52,9 @@ pub(crate) struct Note {
 pub(crate) enum Order {
     /// To set the copy mode of the queue.
     Mode(CopyMode),
-    /// To decide over a packet; and whether what follows the original's fixed part is to replace it.
-    Verdict { id: u32, verdict: Verdict, replaces: bool },
+    /// To decide over a packet, and perhaps to mark it; and whether what follows the original's fixed part is to replace
+    /// it.
+    Verdict { id: u32, verdict: Verdict, mark: Option<u32>, replaces: bool },
     /// To answer.
     Answer,
 }
@@ -111,8 +112,11 @@ pub(crate) fn append<A: Abi>(
             out.extend_from_slice(ParamsMsg::<A::Order>::new(queue, mode).as_bytes());
             acknowledged(nfqueue::CONFIG, claimed)
         }
-        Order::Verdict { id, verdict, replaces } => {
+        Order::Verdict { id, verdict, mark, replaces } => {
             out.extend_from_slice(VerdictMsg::<A::Order>::new(queue, id, verdict).as_bytes());
+            if let Some(mark) = mark {
+                out.extend_from_slice(MarkAttribute::<A::Order>::new(mark).as_bytes());
+            }
             if replaces {
                 rest_kind = PAYLOAD;
             }

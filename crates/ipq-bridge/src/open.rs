@@ -1,6 +1,7 @@
 //! A bridge over the kernel that this program runs on: [`open`].
 
 use ipq_proto::Family;
+use ipq_proto::nfqueue::QueueFlags;
 use ipq_sys::{Claim, ClaimError, NetlinkSocket, Protocol, SocketOptions, Transport, claim};
 
 use crate::Bridge;
@@ -11,6 +12,9 @@ pub struct Options {
     /// How many packets may wait for a verdict; 1024 unless it is said.
     #[doc(alias("ip_queue_maxlen", "NFQA_CFG_QUEUE_MAXLEN"))]
     pub max_length: Option<u32>,
+    /// Lets packets pass when the queue is full, instead of dropping them, as `ip_queue` never did.
+    #[doc(alias = "NFQA_CFG_F_FAIL_OPEN")]
+    pub fail_open: bool,
     /// The size of the receive buffer in bytes, as the kernel counts them.
     #[doc(alias = "SO_RCVBUF")]
     pub receive_buffer: Option<usize>,
@@ -30,14 +34,13 @@ pub fn open(
     family: Family,
     options: Options,
 ) -> Result<Bridge<NetlinkSocket>, ClaimError> {
-    let socket_options = SocketOptions { receive_buffer: options.receive_buffer };
-    let socket = NetlinkSocket::open(Protocol::Netfilter, socket_options)?;
-    Bridge::claim(socket, number, family, options.max_length)
+    let socket = NetlinkSocket::open(Protocol::Netfilter, SocketOptions::default())?;
+    Bridge::claim(socket, number, family, options)
 }
 
 impl<T: Transport> Bridge<T> {
     /// Claims the queue `number` for `below`, a transport that speaks `nfnetlink_queue`, and makes it the `ip_queue` of
-    /// `family`. `max_length` is how many packets may wait, 1024 unless it is said.
+    /// `family`.
     ///
     /// # Errors
     ///
@@ -46,11 +49,15 @@ impl<T: Transport> Bridge<T> {
         mut below: T,
         number: u16,
         family: Family,
-        max_length: Option<u32>,
+        options: Options,
     ) -> Result<Self, ClaimError> {
+        let Options { max_length, fail_open, receive_buffer } = options;
         let families = &[family];
-        let wanted = Claim { first: number, last: number, families, max_length, flags: &[] };
-        claim(&mut below, &wanted)?;
+        let flags = if fail_open { &[(QueueFlags::FAIL_OPEN, "fail-open")][..] } else { &[] };
+        if let Some(bytes) = receive_buffer {
+            below.set_receive_buffer(bytes)?;
+        }
+        claim(&mut below, &Claim { first: number, last: number, families, max_length, flags })?;
         let bridge = Self::new(below, number, family);
         Ok(match max_length {
             Some(packets) => bridge.with_max_length(packets),

@@ -47,8 +47,15 @@ impl Station {
         Self { family, number, port_id, listener, undecided: 0, devices }
     }
 
-    /// Hears a request of the program and appends to `out` what is to be sent instead; nothing for what is ignored.
-    pub(crate) fn hear(&mut self, model: DataModel, datagram: &[u8], out: &mut Vec<u8>) {
+    /// Hears a request of the program and appends to `out` what is to be sent instead; nothing for what is ignored. If it
+    /// is a verdict, its packet gets the `mark`.
+    pub(crate) fn hear(
+        &mut self,
+        model: DataModel,
+        datagram: &[u8],
+        mark: Option<u32>,
+        out: &mut Vec<u8>,
+    ) {
         let before = self.listener;
         let Some((message, heard)) = self.listener.hear(model, true, datagram) else { return };
         let mut note = Note {
@@ -60,7 +67,7 @@ impl Station {
         let order = match heard {
             Ok(Accepted::Nothing) => return,
             Ok(Accepted::Mode) => Order::Mode(self.mode_below()),
-            Ok(Accepted::Verdict(verdict)) => self.order(&verdict).unwrap_or_else(|errno| {
+            Ok(Accepted::Verdict(verdict)) => self.order(&verdict, mark).unwrap_or_else(|errno| {
                 note.refused = Some(errno);
                 Order::Answer
             }),
@@ -83,7 +90,11 @@ impl Station {
     }
 
     /// What a verdict means below.
-    fn order(&self, request: &ip_queue::VerdictRequest<'_>) -> Result<Order, Errno> {
+    fn order(
+        &self,
+        request: &ip_queue::VerdictRequest<'_>,
+        mark: Option<u32>,
+    ) -> Result<Order, Errno> {
         // No packet has another id, so none has this one.
         let id = u32::try_from(request.id).map_err(|_| Errno::ENOENT)?;
         let verdict = match request.verdict {
@@ -93,11 +104,11 @@ impl Station {
         // One shorter than an IP header is ignored, silently.
         let replacement = request.replacement().map(<[u8]>::len);
         Ok(match replacement.filter(|&len| len >= self.family.header_len()) {
-            None => Order::Verdict { id, verdict, replaces: false },
+            None => Order::Verdict { id, verdict, mark, replaces: false },
             Some(len) if len <= MAX_PAYLOAD as usize => {
-                Order::Verdict { id, verdict, replaces: true }
+                Order::Verdict { id, verdict, mark, replaces: true }
             }
-            Some(_) => Order::Verdict { id, verdict: Verdict::Drop, replaces: false },
+            Some(_) => Order::Verdict { id, verdict: Verdict::Drop, mark: None, replaces: false },
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
-use ipq_bridge::Bridge;
+use ipq_bridge::{Bridge, Options};
 use ipq_proto::abi::AbiVisitor;
 use ipq_proto::ip_queue::{self, VerdictMsg};
 use ipq_proto::netlink::{ErrorMsg, HEADER_LEN, Message, MessageType, RawHeader};
@@ -54,7 +54,7 @@ impl Worlds {
         let options = SocketOptions { port_id: Some(PORT), ..SocketOptions::default() };
         let socket = old.open_socket(family, options).unwrap();
         let below = new.open_socket_for(Protocol::Netfilter, options).unwrap();
-        let bridge = Bridge::claim(below, QUEUE, family, None).unwrap();
+        let bridge = Bridge::claim(below, QUEUE, family, Options::default()).unwrap();
         Self {
             family,
             model,

@@ -7,6 +7,7 @@ mod args;
 mod decode;
 mod dissect;
 mod failure;
+mod filter;
 mod hexdump;
 mod json;
 mod output;
@@ -20,6 +21,8 @@ pub use args::{
     Args, Command, CopyArg, DecodeArgs, FormatArg, OrderArg, PasserArgs, ProtocolArg, SimCommand,
     SimRunArgs, VerdictArg, WordArg,
 };
+
+pub use filter::{Filter, FilterError};
 
 use core::fmt;
 use std::io::{self, Write};

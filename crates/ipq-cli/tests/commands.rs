@@ -36,3 +36,8 @@ mod decode {
     mod messages;
     mod output;
 }
+
+#[path = "filter"]
+mod filter {
+    mod differential;
+}

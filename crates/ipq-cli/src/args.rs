@@ -1,16 +1,30 @@
 //! What the program understands: [`Args`]. The arguments of each command are in a file of their own.
 
+mod compare;
 mod decode;
+mod dump;
 mod passer;
+mod queue;
+mod replay;
 mod sim;
 mod transport;
 
-use clap::{Parser, Subcommand};
-
+pub use compare::CompareArgs;
 pub use decode::{DecodeArgs, FormatArg, OrderArg, ProtocolArg, WordArg};
+pub use dump::{DropArgs, DumpArgs, RecordArgs};
+pub(crate) use passer::check_verdict;
 pub use passer::{CopyArg, PasserArgs, VerdictArg};
+pub use queue::QueueArgs;
+pub(crate) use queue::is_simulated;
+pub use replay::ReplayArgs;
 pub use sim::{SimCommand, SimRunArgs};
-pub(crate) use transport::transport;
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use clap::{Parser, Subcommand};
+use ipq::TransportName;
 
 /// Userspace packet queuing: look at, pass, drop and count queued packets.
 ///
@@ -29,9 +43,42 @@ pub struct Args {
 pub enum Command {
     /// Give every queued packet the same verdict, and show it.
     Passer(PasserArgs),
+    /// Look at queued packets without touching them: every one is accepted.
+    Dump(DumpArgs),
+    /// Drop queued packets that an expression means, and accept all others.
+    Drop(DropArgs),
+    /// Record a queue to a file: every packet with what the kernel said of it and its verdict.
+    Record(RecordArgs),
+    /// Put the packets of a capture through a rule offline, and report what would become of them.
+    Replay(ReplayArgs),
+    /// Compare two logs of verdicts, packet by packet.
+    Compare(CompareArgs),
     /// Say what messages of a packet queue mean, and where they are wrong.
     Decode(DecodeArgs),
     /// Run a simulated kernel.
     #[command(subcommand)]
     Sim(SimCommand),
+}
+
+/// Refuses to write to the capture that is read.
+pub(crate) fn refuse_overwriting(
+    transport: &TransportName,
+    option: &str,
+    written: Option<&Path>,
+) -> Result<(), String> {
+    match (transport, written) {
+        (TransportName::Sim(read), Some(written)) if is_same_file(read, written) => {
+            Err(format!("{option} would overwrite the capture that is read"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether two paths lead to the same file on disk.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| {
+        let metadata = path.metadata().ok().filter(Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    identity(one).is_some_and(|one| Some(one) == identity(other))
 }

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use etherparse::{
-    Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, Ipv4HeaderSlice, LaxIpPayloadSlice,
-    LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice, UdpSlice,
+    Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice,
+    LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice, UdpSlice,
 };
 use ipq::{Family, Packet};
 
@@ -148,6 +148,61 @@ fn write_fragment(f: &mut fmt::Formatter<'_>, header: &Ipv4HeaderSlice<'_>) -> f
     let offset = header.fragments_offset().byte_offset();
     let more = if header.more_fragments() { "+" } else { "" };
     write!(f, " (frag {}:{len}@{offset}{more})", header.identification())
+}
+
+/// The IP header in the words of `tcpdump -v`.
+pub(crate) enum Headers<'b> {
+    Ipv4(Ipv4HeaderSlice<'b>),
+    Ipv6(Ipv6HeaderSlice<'b>),
+}
+
+impl<'b> Headers<'b> {
+    /// Of a packet, if the header is there.
+    pub(crate) fn of(packet: &Packet<'b>) -> Option<Self> {
+        let payload = packet.payload();
+        match packet.family() {
+            Family::Ipv4 => Ipv4HeaderSlice::from_slice(payload).ok().map(Self::Ipv4),
+            Family::Ipv6 => Ipv6HeaderSlice::from_slice(payload).ok().map(Self::Ipv6),
+        }
+    }
+}
+
+impl fmt::Display for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ipv4(header) => {
+                let tos = header.dcp().value() << 2 | header.ecn().value();
+                let (ttl, id) = (header.ttl(), header.identification());
+                let offset = header.fragments_offset().byte_offset();
+                let flags = match (header.dont_fragment(), header.more_fragments()) {
+                    (true, true) => "+, DF",
+                    (true, false) => "DF",
+                    (false, true) => "+",
+                    (false, false) => "none",
+                };
+                write!(
+                    f,
+                    "(tos {tos:#x}, ttl {ttl}, id {id}, offset {offset}, flags [{flags}], proto "
+                )?;
+                write_protocol(f, header.protocol())?;
+                write!(f, ", length {})", header.total_len())
+            }
+            Self::Ipv6(header) => {
+                let (label, hops) = (header.flow_label().value(), header.hop_limit());
+                write!(f, "(flowlabel {label:#07x}, hlim {hops}, next-header ")?;
+                write_protocol(f, header.next_header())?;
+                write!(f, ", payload length {})", header.payload_length())
+            }
+        }
+    }
+}
+
+/// `UDP (17)`.
+fn write_protocol(f: &mut fmt::Formatter<'_>, number: IpNumber) -> fmt::Result {
+    match number.keyword_str() {
+        Some(name) => write!(f, "{name} ({})", number.0),
+        None => write!(f, "unknown ({})", number.0),
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ pub(crate) enum Failure {
         path: PathBuf,
         problem: String,
     },
+    /// A file cannot be written.
+    Written {
+        path: PathBuf,
+        error: io::Error,
+    },
     Signals(io::Error),
     Scenario(ScenarioError),
     /// Two runs with the same seed differ, first in this event.
@@ -34,6 +39,11 @@ impl Failure {
     pub(crate) fn reading(path: &Path, problem: impl fmt::Display) -> Self {
         Self::Input { path: path.to_owned(), problem: problem.to_string() }
     }
+
+    /// A file cannot be written.
+    pub(crate) fn writing(path: &Path, error: io::Error) -> Self {
+        Self::Written { path: path.to_owned(), error }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -43,6 +53,7 @@ impl fmt::Display for Failure {
             Self::Creating(path, error) => write!(f, "creating {}: {error}", path.display()),
             Self::Output(error) => write!(f, "writing the output: {error}"),
             Self::Capture(error) => error.fmt(f),
+            Self::Written { path, error } => write!(f, "writing {}: {error}", path.display()),
             Self::Input { path, problem } => write!(f, "reading {}: {problem}", path.display()),
             Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
             Self::Scenario(error) => error.fmt(f),

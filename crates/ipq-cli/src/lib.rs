@@ -4,22 +4,29 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod compare;
 mod decode;
 mod dissect;
+mod engine;
 mod failure;
 mod filter;
 mod hexdump;
 mod json;
+mod metadata;
 mod output;
 mod passer;
+mod recording;
+mod show;
 mod sim;
 mod source;
 mod stop;
 mod text;
+mod verdict_log;
 
 pub use args::{
-    Args, Command, CopyArg, DecodeArgs, FormatArg, OrderArg, PasserArgs, ProtocolArg, SimCommand,
-    SimRunArgs, VerdictArg, WordArg,
+    Args, Command, CompareArgs, CopyArg, DecodeArgs, DropArgs, DumpArgs, FormatArg, OrderArg,
+    PasserArgs, ProtocolArg, QueueArgs, RecordArgs, ReplayArgs, SimCommand, SimRunArgs, VerdictArg,
+    WordArg,
 };
 
 pub use filter::{Filter, FilterError};
@@ -36,7 +43,12 @@ use failure::Failure;
 pub fn main() -> ExitCode {
     let Args { command } = Args::parse();
     match command {
-        Command::Passer(args) => passer::main(&args),
+        Command::Passer(args) => passer::passer(&args),
+        Command::Dump(args) => passer::dump(&args),
+        Command::Drop(args) => passer::drop(&args),
+        Command::Record(args) => passer::record(&args),
+        Command::Replay(args) => passer::replay(&args),
+        Command::Compare(args) => ended(compare::run(&args)),
         Command::Decode(args) => ended(decode::run(&args)),
         Command::Sim(command) => sim::main(&command),
     }
@@ -56,6 +68,13 @@ fn ended(result: Result<bool, Failure>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The exit status of a command whose arguments are wrong together, though each is right.
+fn wrong_usage(command: &str, problem: &str) -> ExitCode {
+    const USAGE: u8 = 2;
+    complain(&format_args!("{problem}\n\nFor more information, try 'ipq-cli {command} --help'."));
+    ExitCode::from(USAGE)
 }
 
 /// Writes a message to stderr. If nobody reads that, there is nobody to tell.

@@ -4,17 +4,23 @@ use core::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
+use anstyle::{AnsiColor, Style};
 use ipq::{Packet, Timestamp, Verdict};
 use ipq_sim::Malformed;
 
-use crate::dissect::Dissection;
+use crate::dissect::{Dissection, Headers};
+use crate::hexdump::hexdump;
+use crate::metadata::Metadata;
 use crate::output::{Output, Summary, Trouble};
+use crate::show::Details;
 
 /// Writes one line for each packet to the one, and messages and the summary to the other.
 #[derive(Debug)]
 pub(crate) struct Text<O, E> {
     pub(crate) out: O,
     pub(crate) messages: E,
+    pub(crate) details: Details,
+    pub(crate) is_coloured: bool,
 }
 
 impl<O: Write, E: Write> Output for Text<O, E> {
@@ -33,7 +39,22 @@ impl<O: Write, E: Write> Output for Text<O, E> {
         if packet.mark() != 0 {
             write!(self.out, " mark {:#x}", packet.mark())?;
         }
-        writeln!(self.out, " {} -> {verdict}", Dissection::of(packet))
+        write!(self.out, " {}", Dissection::of(packet))?;
+        if self.details.verdicts {
+            let style = if self.is_coloured { style(verdict) } else { Style::new() };
+            write!(self.out, " -> {style}{verdict}{style:#}")?;
+        }
+        writeln!(self.out)?;
+        if self.details.verbose {
+            writeln!(self.out, "    {}", Metadata(packet))?;
+            if let Some(headers) = Headers::of(packet) {
+                writeln!(self.out, "    {headers}")?;
+            }
+        }
+        if self.details.hex {
+            hexdump(&mut self.out, packet.payload())?;
+        }
+        Ok(())
     }
 
     fn trouble(&mut self, trouble: &Trouble) -> io::Result<()> {
@@ -48,6 +69,16 @@ impl<O: Write, E: Write> Output for Text<O, E> {
         self.out.flush()?;
         writeln!(self.messages, "{summary}")
     }
+}
+
+/// What goes on is green, what is dropped red, what may come back yellow.
+fn style(verdict: Verdict) -> Style {
+    let colour = match verdict {
+        Verdict::Accept | Verdict::Stop => AnsiColor::Green,
+        Verdict::Drop => AnsiColor::Red,
+        _ => AnsiColor::Yellow,
+    };
+    Style::new().fg_color(Some(colour.into()))
 }
 
 /// `54 packets, 12000 bytes in 3.5 s: 54 accepted, 0 dropped`, and what else there was.

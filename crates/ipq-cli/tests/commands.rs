@@ -41,3 +41,10 @@ mod decode {
 mod filter {
     mod differential;
 }
+
+#[path = "show"]
+mod show {
+    mod dump;
+    mod live;
+    mod replay;
+}

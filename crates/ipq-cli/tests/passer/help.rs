@@ -22,9 +22,14 @@ fn explains_itself() {
     Usage: ipq-cli <COMMAND>
 
     Commands:
-      passer  Give every queued packet the same verdict, and show it
-      decode  Say what messages of a packet queue mean, and where they are wrong
-      sim     Run a simulated kernel
+      passer   Give every queued packet the same verdict, and show it
+      dump     Look at queued packets without touching them: every one is accepted
+      drop     Drop queued packets that an expression means, and accept all others
+      record   Record a queue to a file: every packet with what the kernel said of it and its verdict
+      replay   Put the packets of a capture through a rule offline, and report what would become of them
+      compare  Compare two logs of verdicts, packet by packet
+      decode   Say what messages of a packet queue mean, and where they are wrong
+      sim      Run a simulated kernel
 
     Options:
       -h, --help
@@ -52,34 +57,10 @@ fn explains_passer() {
 
               [default: both]
 
-          --copy <MODE>
-              How much of each packet is wanted: its metadata, or the packet too
-
-              Possible values:
-              - meta:   The metadata, and no payload
-              - packet: Metadata and payload
-
-              [default: packet]
-
           --range <BYTES>
               How many bytes of each packet at most, up to 65535; 0 for all of it
 
               [default: 0]
-
-          --verdict <VERDICT>
-              What becomes of each packet
-
-              Possible values:
-              - accept: Let it go on
-              - drop:   Discard it
-              - repeat: Call the same hook again, which may queue it again
-              - queue:  Queue it again
-              - stop:   Let it go on, past the rest of the hook
-
-              [default: accept]
-
-          --count <N>
-              Stop after this many packets
 
           --timeout <DURATION>
               Stop when no packet came for this long, for example 500ms or 2m
@@ -97,6 +78,34 @@ fn explains_passer() {
               Size of the receive buffer; if it is not given, it is made from the queue's length and the
               range
 
+          --copy <MODE>
+              How much of each packet is wanted: its metadata, or the packet too
+
+              Possible values:
+              - meta:   The metadata, and no payload
+              - packet: Metadata and payload
+
+              [default: packet]
+
+          --verdict <VERDICT>
+              What becomes of each packet
+
+              Possible values:
+              - accept: Let it go on
+              - drop:   Discard it
+              - repeat: Call the same hook again, which may queue it again
+              - queue:  Queue it again
+              - stop:   Let it go on, past the rest of the hook
+
+              [default: accept]
+
+          --filter <EXPR>
+              Give the verdict only to packets that this expression of the pcap language means, and
+              accept all others
+
+          --count <N>
+              Stop after this many packets
+
           --json
               Print JSON, one object a line
 
@@ -106,6 +115,9 @@ fn explains_passer() {
           --write <FILE.pcap>
               Write the packets that left the queue alive to this file, as pcap
 
+          --log <FILE.jsonl>
+              Write each verdict to this file, for 'ipq-cli compare'
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -113,6 +125,7 @@ fn explains_passer() {
       ipq-cli passer --transport sim:capture.pcap
       ipq-cli passer --transport sim:capture.pcap --json | jq -r .summary
       ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
+      ipq-cli passer --transport sim:capture.pcap --verdict drop --filter 'udp port 53'
       ipq-cli passer --transport sim:scenario.toml
       iptables -A OUTPUT -p icmp -j NFQUEUE --queue-num 0 && ipq-cli passer
     ");

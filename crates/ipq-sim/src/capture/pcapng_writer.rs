@@ -94,13 +94,29 @@ impl<W: io::Write> PcapngWriter<W> {
     /// Fails if the time is before 1970 or after the year 2554, with nothing written, or if the packet cannot be written.
     pub fn write(
         &mut self,
-        Interface(interface): Interface,
+        interface: Interface,
         timestamp: Timestamp,
         packet: &[u8],
         comment: &str,
     ) -> Result<(), CaptureError> {
+        self.write_cut(interface, timestamp, packet, packet.len(), comment)
+    }
+
+    /// Writes `packet`, of which only the start is known: it had `original_len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_cut(
+        &mut self,
+        Interface(interface): Interface,
+        timestamp: Timestamp,
+        packet: &[u8],
+        original_len: usize,
+        comment: &str,
+    ) -> Result<(), CaptureError> {
         let number = self.n_packets.saturating_add(1);
-        self.packet(interface, timestamp, packet, comment)
+        self.packet(interface, timestamp, packet, original_len.max(packet.len()), comment)
             .map_err(|kind| CaptureError::writing(kind).at_packet(number))?;
         self.n_packets = number;
         Ok(())
@@ -121,20 +137,21 @@ impl<W: io::Write> PcapngWriter<W> {
         if_id: u32,
         timestamp: Timestamp,
         packet: &[u8],
+        original_len: usize,
         comment: &str,
     ) -> Result<(), CaptureErrorKind> {
         let nanoseconds = nanoseconds(timestamp).ok_or(CaptureErrorKind::Time(timestamp))?;
         let half = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or(u32::MAX);
         let data = packet.get(..super::order::to_usize(SNAP_LEN)).unwrap_or(packet);
-        let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let len = |len| u32::try_from(len).unwrap_or(u32::MAX);
         self.block(EnhancedPacketBlock {
             block_type: EPB_MAGIC,
             block_len1: 0,
             if_id,
             ts_high: half(nanoseconds >> u32::BITS),
             ts_low: half(nanoseconds),
-            caplen: len(data),
-            origlen: len(packet),
+            caplen: len(data.len()),
+            origlen: len(original_len),
             data,
             options: vec![option(OptionCode::Comment, comment.as_bytes())],
             block_len2: 0,

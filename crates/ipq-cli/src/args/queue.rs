@@ -1,0 +1,82 @@
+//! The arguments of every command that reads a queue: [`QueueArgs`].
+
+use core::time::Duration;
+
+use ipq::{Families, Options, TransportName};
+use ipq_sim::Simulation;
+
+use super::transport::transport;
+
+/// Which queue to read, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct QueueArgs {
+    /// Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE. If it is not given,
+    /// the environment variable `IPQ_TRANSPORT` says it; else it is auto.
+    #[arg(long, value_name = "T")]
+    pub transport: Option<TransportName>,
+
+    /// Which packets: ipv4, ipv6 or both.
+    #[arg(long, value_name = "FAMILY", default_value_t)]
+    pub family: Families,
+
+    /// How many bytes of each packet at most, up to 65535; 0 for all of it.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub range: u32,
+
+    /// Stop when no packet came for this long, for example 500ms or 2m.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+
+    /// How many packets may wait for a verdict (nfnetlink_queue).
+    #[arg(long, value_name = "N")]
+    pub queue_maxlen: Option<u32>,
+
+    /// Let packets pass when the queue is full, instead of dropping them (nfnetlink_queue).
+    #[arg(long)]
+    pub fail_open: bool,
+
+    /// Take packets as large as the stack has them (nfnetlink_queue).
+    #[arg(long)]
+    pub gso: bool,
+
+    /// Size of the receive buffer; if it is not given, it is made from the queue's length and the range.
+    #[arg(long, value_name = "BYTES")]
+    pub rcvbuf: Option<usize>,
+}
+
+impl QueueArgs {
+    /// The transport that is asked for.
+    pub(crate) fn transport(&self) -> Result<TransportName, String> {
+        let transport = transport(self.transport.as_ref())?;
+        let of_nfqueue = self.queue_maxlen.is_some() || self.fail_open || self.gso;
+        if is_capture(&transport) && (of_nfqueue || self.rcvbuf.is_some()) {
+            return Err(
+                "--queue-maxlen, --fail-open, --gso and --rcvbuf are for real kernels and for scenarios: a capture's \
+                 packets are in an ip_queue"
+                    .to_owned(),
+            );
+        }
+        Ok(transport)
+    }
+
+    /// The options of the queue.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            max_length: self.queue_maxlen,
+            fail_open: self.fail_open,
+            gso: self.gso,
+            receive_buffer: self.rcvbuf,
+            ..self.family.into()
+        }
+    }
+}
+
+/// Whether the kernel is one inside this process.
+pub(crate) const fn is_simulated(transport: &TransportName) -> bool {
+    matches!(transport, TransportName::Sim(_))
+}
+
+/// Whether the kernel is one inside this process that is fed with a capture.
+pub(crate) fn is_capture(transport: &TransportName) -> bool {
+    matches!(transport, TransportName::Sim(path) if !Simulation::is_scenario(path))
+}

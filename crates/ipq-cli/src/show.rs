@@ -1,0 +1,226 @@
+//! What most commands do with packets: decide by rule, show, write and count them. [`Job`] says how.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ipq::{Packet, Statistics, Verdict};
+use ipq_sim::capture::{Precision, Timestamp, Writer};
+
+use crate::engine::{self, Plan, Work};
+use crate::failure::Failure;
+use crate::filter::Filter;
+use crate::json::Json;
+use crate::output::{Output, Summary, Trouble};
+use crate::recording::Recording;
+use crate::source::{News, Source};
+use crate::text::Text;
+use crate::verdict_log::VerdictLog;
+
+/// What becomes of packets, and what is shown of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// The verdict of the packets that are meant; all others are accepted.
+    pub(crate) verdict: Verdict,
+    /// Which are meant; all, if it is not said.
+    pub(crate) filter: Option<Filter>,
+    pub(crate) shows: Shows,
+    /// After how many packets to stop.
+    pub(crate) count: Option<u64>,
+    pub(crate) counts: Counts,
+    /// Where packets go that left the queue alive.
+    pub(crate) write: Option<PathBuf>,
+    /// Where packets that are meant go, with all that is known of them.
+    pub(crate) record: Option<PathBuf>,
+    /// Where verdicts go.
+    pub(crate) log: Option<PathBuf>,
+}
+
+/// Which packets are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shows {
+    All,
+    Meant,
+    Nothing,
+}
+
+/// Which packets are counted to stop after.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Counts {
+    Read,
+    Meant,
+}
+
+/// What lines for people tell of each packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Details {
+    pub(crate) verbose: bool,
+    pub(crate) hex: bool,
+    pub(crate) verdicts: bool,
+}
+
+/// How things are printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Format {
+    is_json: bool,
+    details: Details,
+}
+
+impl Format {
+    pub(crate) const fn new(is_json: bool, details: Details) -> Self {
+        Self { is_json, details }
+    }
+
+    /// Where to print: line by line, if what comes is to be seen at once.
+    pub(crate) fn output(self, is_live: bool) -> Box<dyn Output> {
+        let is_coloured =
+            anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+        let out = io::stdout().lock();
+        let out: Box<dyn Write> = if is_live || out.is_terminal() {
+            Box::new(out)
+        } else {
+            Box::new(BufWriter::new(out))
+        };
+        if self.is_json {
+            return Box::new(Json(out));
+        }
+        let details = self.details;
+        Box::new(Text { out, messages: io::stderr().lock(), details, is_coloured })
+    }
+}
+
+/// Runs the command of this name by its plan and its job, or says what is wrong with its arguments.
+pub(crate) fn main(name: &str, parsed: Result<(Plan, Job), String>, format: Format) -> ExitCode {
+    let (plan, job) = match parsed {
+        Ok(parsed) => parsed,
+        Err(problem) => return crate::wrong_usage(name, &problem),
+    };
+    let mut output = format.output(plan.is_live());
+    let result = engine::run(plan, |source| Show::open(&mut *output, job, source));
+    drop(output);
+    crate::ended(result.map(|()| true))
+}
+
+/// The work of a [`Job`].
+pub(crate) struct Show<'a> {
+    output: &'a mut dyn Output,
+    job: Job,
+    /// Whether packets are written when they are decided over; those of a capture are when they leave the kernel.
+    writes_decided: bool,
+    alive: Option<Writer<BufWriter<File>>>,
+    recording: Option<Recording>,
+    log: Option<VerdictLog>,
+    /// How many packets were meant so far, and whether the last one was.
+    meant: u64,
+    is_meant: bool,
+}
+
+impl<'a> Show<'a> {
+    pub(crate) fn open(
+        output: &'a mut dyn Output,
+        job: Job,
+        source: &Source,
+    ) -> Result<Self, Failure> {
+        let alive = job.write.as_ref().map(|path| Writer::create(path, Precision::Nanoseconds));
+        Ok(Self {
+            output,
+            writes_decided: source.knows_only_verdicts(),
+            alive: alive.transpose()?,
+            recording: job.record.as_deref().map(Recording::create).transpose()?,
+            log: job.log.as_deref().map(VerdictLog::create).transpose()?,
+            job,
+            meant: 0,
+            is_meant: false,
+        })
+    }
+
+    /// Whether as many packets were meant as were asked for.
+    fn has_met_enough(&self) -> bool {
+        self.job.counts == Counts::Meant && self.job.count.is_some_and(|count| self.meant >= count)
+    }
+}
+
+impl Work for Show<'_> {
+    fn decide(&mut self, packet: &Packet<'_>) -> Verdict {
+        let matches = |filter: &Filter| filter.matches_packet(packet);
+        self.is_meant = !self.has_met_enough() && self.job.filter.as_ref().is_none_or(matches);
+        self.meant += u64::from(self.is_meant);
+        if self.is_meant { self.job.verdict } else { Verdict::Accept }
+    }
+
+    fn show(
+        &mut self,
+        packet: &Packet<'_>,
+        verdict: Verdict,
+        source: &Source,
+    ) -> Result<(), Failure> {
+        let time = || capture_time(packet).unwrap_or_else(|| source.wall_clock());
+        let is_shown = match self.job.shows {
+            Shows::All => true,
+            Shows::Meant => self.is_meant,
+            Shows::Nothing => false,
+        };
+        if is_shown {
+            self.output.packet(packet, verdict)?;
+        }
+        if let Some(log) = &mut self.log {
+            log.write(packet, verdict)?;
+        }
+        if let (true, Some(recording)) = (self.is_meant, &mut self.recording) {
+            recording.write(time(), packet, verdict)?;
+        }
+        if let (true, Some(alive), Verdict::Accept | Verdict::Stop) =
+            (self.writes_decided, &mut self.alive, verdict)
+        {
+            alive.write(time(), packet.payload())?;
+        }
+        Ok(())
+    }
+
+    fn trouble(&mut self, trouble: &Trouble) -> Result<(), Failure> {
+        Ok(self.output.trouble(trouble)?)
+    }
+
+    fn news(&mut self, news: &News, path: Option<&Path>) -> Result<(), Failure> {
+        if let Some(path) = path {
+            for malformed in &news.malformed {
+                self.output.malformed(path, malformed)?;
+            }
+        }
+        if let Some(alive) = &mut self.alive {
+            for packet in &news.delivered {
+                alive.write(packet.timestamp.unwrap_or_default(), &packet.data)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_enough(&self, statistics: &Statistics) -> bool {
+        match self.job.counts {
+            Counts::Read => self.job.count.is_some_and(|count| statistics.packets >= count),
+            Counts::Meant => self.has_met_enough(),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if let Some(alive) = self.alive.take() {
+            alive.finish()?;
+        }
+        if let Some(recording) = self.recording.take() {
+            recording.finish()?;
+        }
+        self.log.take().map_or(Ok(()), VerdictLog::finish)
+    }
+
+    fn summary(&mut self, summary: &Summary) -> Result<(), Failure> {
+        Ok(self.output.summary(summary)?)
+    }
+}
+
+/// When a packet arrived, for a capture file, if the kernel said it.
+fn capture_time(packet: &Packet<'_>) -> Option<Timestamp> {
+    let time = packet.timestamp()?;
+    let microseconds = u32::try_from(time.microseconds).ok()?;
+    Timestamp::new(time.seconds, microseconds.checked_mul(1000)?)
+}

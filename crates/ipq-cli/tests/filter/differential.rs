@@ -174,6 +174,12 @@ const TRUE_OF_SOME: &[&str] = &[
 
 /// Expressions that may be true of none.
 const ANY: &[&str] = &[
+    "ip[0] ^ 0x40 & 0x44 = 5",
+    "ip[0] & 0xf | 0x40 & 0x4f = 0x45",
+    "ip[8] << 1 + 1 & 0xff = 0",
+    "ip[8] + 2 * 3 - 1 > 68",
+    "100 / 10 = 10 and net 10.0",
+    "100 / len / 2 = 0",
     "icmp",
     "icmp6[icmp6type] = icmp6-neighborsolicit or icmp6[0] >= 130",
     "ip6[6] = 58",
@@ -184,8 +190,6 @@ const ANY: &[&str] = &[
     "dst 10.0.0.2",
     "host fe80::1",
     "ip host 10.0.0.1 or 10.0.0.2",
-    "192.168.0.1",
-    "10.0.0.0/8",
     "ip6 host ::1",
     "src and dst host 127.0.0.1",
     "src or dst net 224.0.0.0/4",

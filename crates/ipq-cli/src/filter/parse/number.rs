@@ -7,8 +7,8 @@ use crate::filter::tree::{Comparison, Expression, HeaderOf, Number, Operator, Re
 
 /// The operators, those that bind least first; those of a row bind alike.
 const OPERATORS: [&[(&str, Operator)]; 5] = [
-    &[("|", Operator::Or), ("&", Operator::And)],
     &[("^", Operator::Xor)],
+    &[("|", Operator::Or), ("&", Operator::And)],
     &[("<<", Operator::ShiftLeft), (">>", Operator::ShiftRight)],
     &[("+", Operator::Add), ("-", Operator::Subtract)],
     &[("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)],
@@ -37,10 +37,13 @@ impl Parser<'_> {
         match self.peek() {
             Some(Token::Word("len") | Token::Sign("-")) => true,
             Some(Token::Word(word)) => {
-                let is_slash = self.peek_at(1) == Some(Token::Sign("/"));
+                // `10/8` behind `net` is no division.
+                let is_network = self.peek_at(1) == Some(Token::Sign("/"))
+                    && matches!(self.peek_at(2), Some(Token::Word(bits)) if constant(bits).is_some())
+                    && !is_arithmetic(3);
                 self.peek_at(1) == Some(Token::Sign("["))
                     || (names::number(word).is_some() && is_arithmetic(1))
-                    || (constant(word).is_some() && is_arithmetic(1) && !is_slash)
+                    || (constant(word).is_some() && is_arithmetic(1) && !is_network)
             }
             Some(Token::Sign("(")) => self.behind_parenthesis().is_some_and(is_arithmetic),
             _ => false,

@@ -4,6 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use ipq_proto::{CopyMode, Family};
 
@@ -27,10 +28,10 @@ pub struct KernelStatus {
     pub problems: Vec<String>,
 }
 
-/// Where the kernel keeps them: those of the network namespace of the calling process.
+/// Where the kernel keeps them, below the root: those of the network namespace of the calling process.
 const IP_QUEUES: [(Family, &str); 2] =
-    [(Family::Ipv4, "/proc/self/net/ip_queue"), (Family::Ipv6, "/proc/self/net/ip6_queue")];
-const NFQUEUES: &str = "/proc/self/net/netfilter/nfnetlink_queue";
+    [(Family::Ipv4, "proc/self/net/ip_queue"), (Family::Ipv6, "proc/self/net/ip6_queue")];
+const NFQUEUES: &str = "proc/self/net/netfilter/nfnetlink_queue";
 
 impl KernelStatus {
     /// Reads the state of the kernel that this program runs on, in its network namespace.
@@ -43,20 +44,26 @@ impl KernelStatus {
         "/proc/net/netfilter/nfnetlink_queue"
     ))]
     pub fn read() -> Self {
+        Self::read_below(Path::new("/"))
+    }
+
+    /// The same of another machine: `root` is the folder that its `/proc` is in.
+    pub fn read_below(root: &Path) -> Self {
         let mut status = Self::default();
         for (family, path) in IP_QUEUES {
             let parse = |text: &str| IpQueueStatus::parse(family, text);
-            status.ip_queues.extend(parse_file(path, parse, &mut status.problems));
+            status.ip_queues.extend(parse_file(&root.join(path), parse, &mut status.problems));
         }
         let parse = |text: &str| text.lines().map(str::parse).collect::<Result<Vec<_>, _>>();
-        status.nfqueues = parse_file(NFQUEUES, parse, &mut status.problems).unwrap_or_default();
+        let nfqueues = parse_file(&root.join(NFQUEUES), parse, &mut status.problems);
+        status.nfqueues = nfqueues.unwrap_or_default();
         status
     }
 }
 
 /// What a file says; `None` if it is not there, or cannot be read, which then is a problem.
 fn parse_file<T>(
-    path: &str,
+    path: &Path,
     parse: impl FnOnce(&str) -> Result<T, ParseStatusError>,
     problems: &mut Vec<String>,
 ) -> Option<T> {
@@ -71,7 +78,7 @@ fn parse_file<T>(
         }
         Err(error) => error.to_string(),
     };
-    problems.push(format!("reading {path}: {problem}"));
+    problems.push(format!("reading {}: {problem}", path.display()));
     None
 }
 
@@ -323,11 +330,11 @@ mod tests {
     #[test]
     fn what_is_not_there_is_no_problem_and_what_cannot_be_read_is_one() {
         let mut problems = Vec::new();
-        let parse = |text: &str| text.parse::<NfqueueStatus>();
-        assert_eq!(parse_file("/proc/self/no-such-file", parse, &mut problems), None);
-        assert!(problems.is_empty());
-        assert_eq!(parse_file("/proc/self/comm", parse, &mut problems), None);
-        assert_eq!(parse_file("/proc/self", parse, &mut problems), None);
+        let mut parse =
+            |path: &str| parse_file(Path::new(path), str::parse::<NfqueueStatus>, &mut problems);
+        assert_eq!(parse("/proc/self/no-such-file"), None);
+        assert_eq!(parse("/proc/self/comm"), None);
+        assert_eq!(parse("/proc/self"), None);
         assert_eq!(problems.len(), 2);
         assert!(problems[0].starts_with("reading /proc/self/comm: no number in"), "{problems:?}");
     }

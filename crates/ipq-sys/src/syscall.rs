@@ -164,6 +164,15 @@ pub(crate) fn cookie(socket: BorrowedFd<'_>) -> nix::Result<u64> {
     Errno::result(asked).map(|_| cookie)
 }
 
+/// The user namespace that another namespace belongs to (`ioctl_ns(2)`, since Linux 4.9).
+pub(crate) fn owning_user_namespace(namespace: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    // SAFETY: this request takes no argument and touches no memory of ours.
+    let asked = unsafe { libc::ioctl(namespace.as_raw_fd(), libc::NS_GET_USERNS) };
+    let descriptor = Errno::result(asked)?;
+    // SAFETY: the kernel has just opened this descriptor for us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
 /// The name and the link-layer type of the device `index`. Any socket will do to ask, and answers for its own
 /// network namespace; `/sys` would answer for the one it was mounted in.
 pub(crate) fn device(socket: BorrowedFd<'_>, index: u32) -> nix::Result<DeviceInfo> {

@@ -132,17 +132,12 @@ impl Lane {
 
     /// The longest message about a packet, in bytes, in this mode.
     pub(crate) fn message_len(&self, mode: CopyMode) -> usize {
-        let (head, longest) = match self.front {
-            Front::IpQueue(_) => (size_of::<ipq::PacketMsg<Lp64>>(), LONGEST_PACKET),
-            Front::Nfqueue(_) => (ATTRIBUTES_LEN, nfq::MAX_PAYLOAD),
-        };
-        let payload = match mode {
-            CopyMode::Packet { range: 0 } => longest,
-            CopyMode::Packet { range } => range.min(CopyMode::MAX_RANGE),
-            CopyMode::None | CopyMode::Metadata => 0,
-        };
-        let len = HEADER_LEN + head + payload as usize;
-        len + padding(len).len()
+        match self.front {
+            Front::IpQueue(_) => {
+                message_len(mode, size_of::<ipq::PacketMsg<Lp64>>(), LONGEST_PACKET)
+            }
+            Front::Nfqueue(_) => nfqueue_message_len(mode),
+        }
     }
 
     /// Whether a queue is one of this lane's.
@@ -346,6 +341,22 @@ impl Lane {
             .is_some_and(|message_type| message_type != nfq::PACKET);
         self.unread = self.unread.saturating_add(u32::from(!is_other));
     }
+}
+
+/// The longest message of `nfnetlink_queue` about a packet, in bytes.
+pub(crate) fn nfqueue_message_len(mode: CopyMode) -> usize {
+    message_len(mode, ATTRIBUTES_LEN, nfq::MAX_PAYLOAD)
+}
+
+/// The longest message whose body is `head` and as much of a packet, at most `longest`, as the mode asks for.
+fn message_len(mode: CopyMode, head: usize, longest: u32) -> usize {
+    let payload = match mode {
+        CopyMode::Packet { range: 0 } => longest,
+        CopyMode::Packet { range } => range.min(CopyMode::MAX_RANGE),
+        CopyMode::None | CopyMode::Metadata => 0,
+    };
+    let len = HEADER_LEN + head + payload as usize;
+    len + padding(len).len()
 }
 
 impl Stashed {

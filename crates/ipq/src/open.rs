@@ -12,7 +12,7 @@ use crate::nfqueue::{Config, Nfqueue};
 use crate::{Error, Options, Queue, QueueName, TransportName};
 
 /// How long a queue is unless it is said.
-const DEFAULT_LENGTH: u32 = 1024;
+pub(crate) const DEFAULT_LENGTH: u32 = 1024;
 
 /// Room for the answer to a request: it repeats the request.
 const ANSWER_LEN: usize = 4096;

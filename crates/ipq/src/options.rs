@@ -1,9 +1,12 @@
 //! How a queue is opened: [`Options`].
 
-use ipq_proto::Family;
 use ipq_proto::nfqueue::QueueFlags;
+use ipq_proto::{CopyMode, Family};
 
 use crate::Families;
+use crate::lane::nfqueue_message_len;
+use crate::open::DEFAULT_LENGTH;
+use crate::queue::receive_buffer_len;
 
 /// What can be chosen when a [`Queue`](crate::Queue) is opened. What is left as it is, is as the kernel has it.
 ///
@@ -69,6 +72,14 @@ impl From<Family> for Options {
 }
 
 impl Options {
+    /// The receive buffer that a queue of `nfnetlink_queue` asks for in this mode, in bytes: the one of
+    /// [`receive_buffer`](Self::receive_buffer), or one that holds a full queue, up to 32 MiB.
+    pub fn receive_buffer_len(&self, mode: CopyMode) -> usize {
+        let packets = self.max_length.unwrap_or(DEFAULT_LENGTH);
+        let by_length = || receive_buffer_len(packets, nfqueue_message_len(mode));
+        self.receive_buffer.unwrap_or_else(by_length)
+    }
+
     /// The options that only `nfnetlink_queue` has, each with its flag and its name.
     pub(crate) fn flags(&self) -> impl Iterator<Item = (QueueFlags, &'static str)> {
         let all = [

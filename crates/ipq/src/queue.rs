@@ -177,8 +177,7 @@ impl Queue {
         for lane in &mut self.lanes {
             let mut scratch = vec![0; lane.message_len(CopyMode::Packet { range: 0 })];
             if let Some(packets) = self.buffered_length {
-                let bytes = packets as usize * lane.message_len(mode).next_power_of_two();
-                let bytes = bytes.clamp(SMALLEST_BUFFER, LARGEST_BUFFER);
+                let bytes = receive_buffer_len(packets, lane.message_len(mode));
                 lane.transport().set_receive_buffer(bytes)?;
             }
             lane.set_mode(mode, &mut scratch)?;
@@ -631,6 +630,19 @@ const BUSY_READS: u32 = 32;
 
 /// How many messages are read at once.
 const SLOTS: usize = 64;
+
+/// The receive buffer that holds so many messages of this length, in bytes, within what is sensible to ask for.
+pub(crate) const fn receive_buffer_len(packets: u32, message_len: usize) -> usize {
+    // The kernel rounds each up.
+    let bytes = (packets as usize).saturating_mul(message_len.next_power_of_two());
+    if bytes < SMALLEST_BUFFER {
+        SMALLEST_BUFFER
+    } else if bytes > LARGEST_BUFFER {
+        LARGEST_BUFFER
+    } else {
+        bytes
+    }
+}
 
 /// The least and the most to ask for as a receive buffer, in bytes.
 const SMALLEST_BUFFER: usize = 208 << 10;

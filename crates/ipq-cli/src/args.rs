@@ -2,6 +2,7 @@
 
 mod compare;
 mod decode;
+mod doctor;
 mod dump;
 mod passer;
 mod queue;
@@ -11,6 +12,7 @@ mod transport;
 
 pub use compare::CompareArgs;
 pub use decode::{DecodeArgs, FormatArg, OrderArg, ProtocolArg, WordArg};
+pub use doctor::{DoctorArgs, HookArg, TrafficArg};
 pub use dump::{DropArgs, DumpArgs, RecordArgs};
 pub(crate) use passer::check_verdict;
 pub use passer::{CopyArg, PasserArgs, VerdictArg};
@@ -55,6 +57,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Say what messages of a packet queue mean, and where they are wrong.
     Decode(DecodeArgs),
+    /// Say what is missing to make a queue work here, and how to get it.
+    Doctor(DoctorArgs),
     /// Run a simulated kernel.
     #[command(subcommand)]
     Sim(SimCommand),

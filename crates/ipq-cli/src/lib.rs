@@ -7,6 +7,7 @@ mod args;
 mod compare;
 mod decode;
 mod dissect;
+mod doctor;
 mod engine;
 mod failure;
 mod filter;
@@ -24,9 +25,9 @@ mod text;
 mod verdict_log;
 
 pub use args::{
-    Args, Command, CompareArgs, CopyArg, DecodeArgs, DropArgs, DumpArgs, FormatArg, OrderArg,
-    PasserArgs, ProtocolArg, QueueArgs, RecordArgs, ReplayArgs, SimCommand, SimRunArgs, VerdictArg,
-    WordArg,
+    Args, Command, CompareArgs, CopyArg, DecodeArgs, DoctorArgs, DropArgs, DumpArgs, FormatArg,
+    HookArg, OrderArg, PasserArgs, ProtocolArg, QueueArgs, RecordArgs, ReplayArgs, SimCommand,
+    SimRunArgs, TrafficArg, VerdictArg, WordArg,
 };
 
 pub use filter::{Filter, FilterError};
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => passer::replay(&args),
         Command::Compare(args) => ended(compare::run(&args)),
         Command::Decode(args) => ended(decode::run(&args)),
+        Command::Doctor(args) => ended(doctor::run(&args)),
         Command::Sim(command) => sim::main(&command),
     }
 }

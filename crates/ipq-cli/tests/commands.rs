@@ -37,6 +37,12 @@ mod decode {
     mod output;
 }
 
+#[path = "doctor"]
+mod doctor {
+    mod live;
+    mod usage;
+}
+
 #[path = "filter"]
 mod filter {
     mod differential;

@@ -29,6 +29,7 @@ fn explains_itself() {
       replay   Put the packets of a capture through a rule offline, and report what would become of them
       compare  Compare two logs of verdicts, packet by packet
       decode   Say what messages of a packet queue mean, and where they are wrong
+      doctor   Say what is missing to make a queue work here, and how to get it
       sim      Run a simulated kernel
 
     Options:

@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: || Ok(tidy::run()?) },
     Step { name: "golden", run: golden },
     Step { name: "lints", run: lints },
+    Step { name: "features", run: features },
     Step { name: "tests", run: tests },
     Step { name: "docs", run: docs },
     Step { name: "fuzz targets", run: fuzz_targets },
@@ -117,16 +118,33 @@ fn golden() -> Result<(), Stop> {
 
 fn lints() -> Result<(), Stop> {
     needs("clippy")?;
-    Ok(tool::run(cargo("clippy --workspace --all-targets --locked -- -D warnings"))?)
+    Ok(tool::run(cargo("clippy --workspace --all-targets --all-features --locked -- -D warnings"))?)
+}
+
+/// The crates with features of their own, with each of them, all and none: with the others around them, a workspace builds
+/// them with whatever any member wants.
+fn features() -> Result<(), Stop> {
+    let task = if needs("clippy").is_ok() { "clippy" } else { "check" };
+    for package in ["ipq", "ipq-sys"] {
+        for features in ["--no-default-features", "--features tokio", "--all-features"] {
+            let mut check = cargo(task);
+            check.args(format!("-p {package} {features} --all-targets --locked").split(' '));
+            let flags = env::var("RUSTFLAGS").unwrap_or_default();
+            check.env("RUSTFLAGS", format!("{flags} -Dwarnings"));
+            tool::run(check)?;
+        }
+    }
+    Ok(())
 }
 
 /// Unit, integration and documentation tests; one that fails does not hide the others.
 fn tests() -> Result<(), Stop> {
-    Ok(tool::run(cargo("test --workspace --locked --no-fail-fast"))?)
+    Ok(tool::run(cargo("test --workspace --all-features --locked --no-fail-fast"))?)
 }
 
 fn docs() -> Result<(), Stop> {
-    let mut doc = cargo("doc --workspace --no-deps --document-private-items --locked");
+    let mut doc =
+        cargo("doc --workspace --all-features --no-deps --document-private-items --locked");
     doc.env("RUSTDOCFLAGS", "-Dwarnings");
     Ok(tool::run(doc)?)
 }

@@ -126,6 +126,10 @@ impl Transport for Socket {
         Ok(machine.step(deadline))
     }
 
+    fn upcoming(&self) -> Option<Clock> {
+        self.kernel.lock().next_event()
+    }
+
     fn device(&self, index: u32) -> Option<DeviceInfo> {
         self.kernel.lock().devices.info(index)
     }

@@ -17,6 +17,8 @@ mod syscall;
 mod transport;
 pub mod unix;
 mod wait;
+#[cfg(feature = "tokio")]
+mod watch;
 
 pub use ask::ask;
 pub use batch::Batch;
@@ -29,3 +31,5 @@ pub use owner::{Owner, Process, queue_owner};
 pub use status::{IpQueueStatus, KernelStatus, NfqueueStatus, ParseStatusError};
 pub use transport::{Clock, Deadline, DeviceInfo, Protocol, Received, Stepped, Transport};
 pub use wait::{MAX_TRANSPORTS, Waited, wait_any, wait_readable};
+#[cfg(feature = "tokio")]
+pub use watch::Watched;

@@ -69,6 +69,11 @@ pub trait Transport: fmt::Debug + Send {
         Ok(Stepped::Ended)
     }
 
+    /// When a kernel behind a transport without descriptor next has something to do; `None` if it never has.
+    fn upcoming(&self) -> Option<Clock> {
+        None
+    }
+
     /// When this transport next hands out something that it keeps back itself, so that a wait for its descriptor has to
     /// end by then. `None` if it keeps back nothing, as a socket never does.
     fn due(&self) -> Option<Clock> {

@@ -108,6 +108,12 @@ impl Lane {
         backlog.or_else(|| self.transport.due())
     }
 
+    /// When a simulated kernel next has something to do.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn upcoming(&self) -> Option<Clock> {
+        self.due().into_iter().chain(self.transport.upcoming()).min()
+    }
+
     /// The packets that were read and not decided over, as far as that is known.
     pub(crate) fn undecided(&self) -> impl Iterator<Item = PacketId> {
         let nfqueue = match &self.front {

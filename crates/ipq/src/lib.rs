@@ -18,6 +18,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod async_queue;
 mod error;
 mod event;
 mod families;
@@ -37,7 +39,10 @@ mod snapshot;
 mod statistics;
 mod stop;
 mod transport_name;
+mod workers;
 
+#[cfg(feature = "tokio")]
+pub use async_queue::AsyncQueue;
 pub use error::{Error, Fault};
 pub use event::{Event, Refusal};
 pub use families::Families;
@@ -51,6 +56,7 @@ pub use snapshot::Snapshot;
 pub use statistics::Statistics;
 pub use stop::Stopper;
 pub use transport_name::{ParseTransportError, TransportName};
+pub use workers::Workers;
 
 pub use ipq_proto::ip_queue::Timestamp;
 pub use ipq_proto::nfqueue::{SkbInfo, Vlan};

@@ -453,6 +453,12 @@ impl Queue {
         self.lanes.iter().filter_map(Lane::due).min()
     }
 
+    /// When a simulated kernel next has something to do.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn upcoming(&self) -> Option<Duration> {
+        self.lanes.iter().filter_map(Lane::upcoming).min()
+    }
+
     /// Lets a simulated kernel do one thing.
     pub(crate) fn step(&mut self, deadline: Deadline) -> Result<Waited, Error> {
         let transports = self.lanes.iter_mut().map(Lane::transport);
@@ -569,23 +575,36 @@ impl Queue {
     ///
     /// If the socket fails.
     pub fn run(&mut self, mut decide: impl FnMut(Packet<'_>) -> Verdict) -> Result<(), Error> {
-        let mut batch = Batch::new(SLOTS, self.buffer_len());
-        let mut decisions = Vec::with_capacity(SLOTS);
-        let mut interrupted = false;
+        let mut work = Work::new(self);
         loop {
-            let events = self.read_batch(&mut batch, None, |event| match event {
-                Ok(Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. }) => {
-                    decisions.push((packet.id(), decide(packet)));
-                }
-                Ok(Event::Interrupted) => interrupted = true,
-                Ok(_) | Err(_) => (),
-            })?;
-            self.verdicts(&decisions)?;
-            decisions.clear();
-            if events == 0 || (interrupted && (self.interrupt.is_some() || self.is_stopped())) {
+            let events = self.work(&mut work, None, &mut decide)?;
+            if events == 0 || (work.interrupted && (self.interrupt.is_some() || self.is_stopped()))
+            {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads a batch, waiting for it no longer than `timeout`, and gives its packets the verdicts that `decide` returns;
+    /// returns how many events there were.
+    pub(crate) fn work(
+        &mut self,
+        work: &mut Work,
+        timeout: Option<Duration>,
+        mut decide: impl FnMut(Packet<'_>) -> Verdict,
+    ) -> Result<usize, Error> {
+        let Work { batch, decisions, interrupted } = work;
+        *interrupted = false;
+        let events = self.read_batch(batch, timeout, |event| match event {
+            Ok(Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. }) => {
+                decisions.push((packet.id(), decide(packet)));
+            }
+            Ok(Event::Interrupted) => *interrupted = true,
+            Ok(_) | Err(_) => (),
+        })?;
+        let sent = self.verdicts(decisions);
+        decisions.clear();
+        sent.map(|()| events)
     }
 
     /// What this session has seen and done so far.
@@ -608,6 +627,21 @@ impl<'b> Said<'b> {
             Self::Event(event) => Some(event),
             Self::Unwanted(_) => None,
         }
+    }
+}
+
+/// What is needed to read packets and decide over them, batch after batch.
+pub(crate) struct Work {
+    batch: Batch,
+    decisions: Vec<(PacketId, Verdict)>,
+    /// Whether the last read was interrupted.
+    interrupted: bool,
+}
+
+impl Work {
+    pub(crate) fn new(queue: &Queue) -> Self {
+        let batch = Batch::new(SLOTS, queue.buffer_len());
+        Self { batch, decisions: Vec::with_capacity(SLOTS), interrupted: false }
     }
 }
 

@@ -1,6 +1,7 @@
 //! All that is known of loss, at one moment: [`Snapshot`].
 
 use core::fmt;
+use core::iter::Sum;
 
 use ipq_sys::{IpQueueStatus, KernelStatus, NfqueueStatus};
 use serde::Serialize;
@@ -56,6 +57,23 @@ impl Snapshot {
     /// cannot be in a label's name becomes `_`.
     pub fn to_prometheus(&self, labels: &[(&str, &str)]) -> String {
         prometheus::text(Some(&self.statistics), &self.kernel, labels)
+    }
+}
+
+/// Several sessions together. A problem that all have is said once.
+impl Sum for Snapshot {
+    fn sum<I: Iterator<Item = Self>>(snapshots: I) -> Self {
+        snapshots.fold(Self::default(), |mut sum, snapshot| {
+            sum.statistics += snapshot.statistics;
+            sum.kernel.ip_queues.extend(snapshot.kernel.ip_queues);
+            sum.kernel.nfqueues.extend(snapshot.kernel.nfqueues);
+            for problem in snapshot.kernel.problems {
+                if !sum.kernel.problems.contains(&problem) {
+                    sum.kernel.problems.push(problem);
+                }
+            }
+            sum
+        })
     }
 }
 

@@ -80,6 +80,12 @@ impl Stopper {
         self.0.writer.try_clone().map(OwnedFd::from)
     }
 
+    /// A descriptor that becomes readable when reading is to end.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn reader(&self) -> io::Result<OwnedFd> {
+        self.0.reader.try_clone().map(OwnedFd::from)
+    }
+
     /// Becomes readable when reading is to end.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.reader.as_fd()

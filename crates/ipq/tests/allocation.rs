@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
 use core::time::Duration;
 
-use ipq::{CopyMode, Event, Queue, Verdict};
+use ipq::{CopyMode, DefaultVerdict, Event, Queue, SharedQueue, Verdict};
 use ipq_proto::DataModel;
 use ipq_proto::ip_queue::{Message, datagram};
 use ipq_sys::{Clock, Deadline, Error, Protocol, Received, Transport};
@@ -190,6 +191,27 @@ fn run_allocates_its_buffers_and_nothing_for_a_packet() {
         };
         assert_eq!(allocations(0), 3, "batch, its outcomes, verdicts: {lanes:?}");
         assert_eq!(allocations(1_000), allocations(10_000), "{lanes:?}");
+    }
+}
+
+#[test]
+fn packets_that_are_settled_exactly_once_allocate_nothing() {
+    for lanes in LANES {
+        let queue = SharedQueue::new(session(lanes, usize::MAX), DefaultVerdict::Drop).unwrap();
+        let serve = |packets: usize| {
+            let mut held = VecDeque::with_capacity(10);
+            for _ in 0..packets {
+                let packet = queue.next(None).unwrap().unwrap();
+                assert_eq!(packet.packet().payload().len(), 1400);
+                held.push_back(packet);
+                if held.len() == 10 {
+                    held.pop_front().unwrap().accept().unwrap();
+                }
+            }
+        };
+        serve(100);
+        let info = allocation_counter::measure(|| serve(1000));
+        assert_eq!(info.count_total, 1, "the list of those that are held: {lanes:?}");
     }
 }
 

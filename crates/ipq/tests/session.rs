@@ -35,3 +35,5 @@ mod shared;
 mod stopping;
 #[path = "session/verdicts.rs"]
 mod verdicts;
+#[path = "session/workers.rs"]
+mod workers;

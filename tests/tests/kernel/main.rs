@@ -32,6 +32,7 @@ macro_rules! on_every_kernel {
     };
 }
 
+mod asynchronous;
 mod basics;
 mod batches;
 mod families;

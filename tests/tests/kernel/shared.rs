@@ -4,10 +4,10 @@ use core::time::Duration;
 use std::sync::mpsc;
 use std::thread;
 
-use ipq::{DefaultVerdict, Family, Queue, SharedQueue, Verdict};
+use ipq::{CopyMode, DefaultVerdict, Family, Options, Queue, SharedQueue, Verdict, Workers};
 use nix::sys::signal::{Signal, raise};
 
-use crate::network::{Network, Outcome, Rule, Socket};
+use crate::network::{Network, Outcome, Place, Rule, Socket, Target};
 use crate::support::{PATIENCE, assert_receives, decide, send_all};
 
 on_every_kernel! {
@@ -16,6 +16,8 @@ on_every_kernel! {
     closing_settles_what_is_left,
     a_thread_ends_a_read_that_waits,
     a_signal_ends_a_run,
+    workers_share_what_comes_from_many_addresses,
+    workers_share_it_in_batches,
 }
 
 /// A queue of datagrams, and the sockets they go between.
@@ -130,5 +132,51 @@ fn a_signal_ends_a_run(network: &mut dyn Network) -> Outcome {
     let mut buffer = vec![0; queue.buffer_len()];
     let event = queue.read(&mut buffer, Some(Duration::ZERO)).unwrap();
     assert!(matches!(event, Some(ipq::Event::Interrupted)));
+    Ok(())
+}
+
+fn workers_share_what_comes_from_many_addresses(network: &mut dyn Network) -> Outcome {
+    share(network, false)
+}
+
+fn workers_share_it_in_batches(network: &mut dyn Network) -> Outcome {
+    share(network, true)
+}
+
+/// Has a worker for each of four queues accept what comes from sixteen addresses.
+fn share(network: &mut dyn Network, is_batched: bool) -> Outcome {
+    network.waits_for_descriptors()?;
+    let to = network.udp(Family::Ipv4);
+    let address = network.address_of(to);
+    network.rule(Rule::to(address, Target::Nfqueue(4, 7)))?;
+    let open = |number| network.open_queue(number..=number, Options::default());
+    let queues = (4..=7).map(open).collect::<Result<_, _>>().unwrap();
+    let workers = Workers::new(queues, DefaultVerdict::Drop).unwrap();
+    workers.set_mode(CopyMode::Packet { range: 0 }).unwrap();
+    let senders: Vec<_> = (1..=16)
+        .map(|host| network.udp_at(Place::Here, core::net::Ipv4Addr::new(127, 0, 0, host).into()))
+        .collect();
+    for &from in &senders {
+        network.send(from, address, b"x");
+    }
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            if is_batched {
+                workers.decide(|_| Verdict::Accept)
+            } else {
+                workers.run(ipq::QueuedPacket::accept)
+            }
+        });
+        for _ in &senders {
+            assert_receives(network, to, &["x"]);
+        }
+        workers.stop();
+        working.join().unwrap().unwrap();
+    });
+    let per_queue = workers.queues().iter().map(|queue| queue.statistics().accepted);
+    assert!(per_queue.filter(|&accepted| accepted > 0).count() > 1, "the kernel balances");
+    assert_eq!(workers.statistics().accepted, 16);
+    let snapshot = workers.close().unwrap();
+    assert_eq!((snapshot.statistics.refused, snapshot.statistics.defaulted), (0, 0));
     Ok(())
 }

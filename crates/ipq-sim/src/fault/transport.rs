@@ -228,6 +228,11 @@ impl<T: Transport> Transport for Faulty<T> {
         kept.into_iter().chain(self.inner.due()).min()
     }
 
+    fn upcoming(&self) -> Option<Clock> {
+        let kept = self.state().due();
+        kept.into_iter().chain(self.inner.upcoming()).min()
+    }
+
     fn device(&self, index: u32) -> Option<DeviceInfo> {
         self.inner.device(index)
     }

@@ -19,7 +19,7 @@ pub use passer::{CopyArg, PasserArgs, VerdictArg};
 pub use queue::QueueArgs;
 pub(crate) use queue::is_simulated;
 pub use replay::ReplayArgs;
-pub use sim::{SimCommand, SimRunArgs};
+pub use sim::{ApplicationArg, SimCommand, SimRunArgs};
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

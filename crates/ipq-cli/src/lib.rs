@@ -25,9 +25,9 @@ mod text;
 mod verdict_log;
 
 pub use args::{
-    Args, Command, CompareArgs, CopyArg, DecodeArgs, DoctorArgs, DropArgs, DumpArgs, FormatArg,
-    HookArg, OrderArg, PasserArgs, ProtocolArg, QueueArgs, RecordArgs, ReplayArgs, SimCommand,
-    SimRunArgs, TrafficArg, VerdictArg, WordArg,
+    ApplicationArg, Args, Command, CompareArgs, CopyArg, DecodeArgs, DoctorArgs, DropArgs,
+    DumpArgs, FormatArg, HookArg, OrderArg, PasserArgs, ProtocolArg, QueueArgs, RecordArgs,
+    ReplayArgs, SimCommand, SimRunArgs, TrafficArg, VerdictArg, WordArg,
 };
 
 pub use filter::{Filter, FilterError};

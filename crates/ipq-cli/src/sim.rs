@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use ipq::{CopyMode, Error, Families, Options, Queue, Statistics};
+use ipq::{CopyMode, Error, Families, KernelStatus, Options, Queue, Statistics};
 use ipq_sim::capture::CaptureError;
 use ipq_sim::{
     Application as Described, ApplicationNumbers, Finding, Kernel, Replay, Scenario, Simulation,
@@ -28,6 +28,7 @@ struct Outcome {
     /// What the program ended with, where nothing was expected of that.
     failure: Option<Error>,
     simulation: Simulation,
+    status: KernelStatus,
     trace: Vec<TraceEntry>,
 }
 
@@ -59,7 +60,10 @@ fn complain(problem: &str) {
 
 /// Runs the scenario as often as asked for; says whether all that was expected came to be, always.
 fn run(args: &SimRunArgs) -> Result<bool, Failure> {
-    let scenario = Scenario::open(&args.file)?;
+    let mut scenario = Scenario::open(&args.file)?;
+    if let Some(name) = args.application {
+        scenario = scenario.with_application(name.into())?;
+    }
     let first = args.seed.unwrap_or_else(|| scenario.seed());
     let mut report = Report::new(BufWriter::new(io::stdout().lock()), args.json);
     for repetition in 0..args.repeat {
@@ -70,6 +74,9 @@ fn run(args: &SimRunArgs) -> Result<bool, Failure> {
         }
         if args.trace {
             report.trace(&outcome.trace)?;
+        }
+        if args.status {
+            report.status(&outcome)?;
         }
         report.run(&outcome)?;
         write_captures(args, &outcome)?;
@@ -110,11 +117,12 @@ fn once(args: &SimRunArgs, scenario: &Scenario, seed: u64) -> Result<Outcome, Fa
     }
     let numbers = numbers(&statistics, &application, served.as_ref().err());
     let findings = simulation.findings(&numbers);
+    let status = kernel.status();
     drop(queue);
     let is_expected = ["application.failed", "application.errno"];
     let failure = served.err().filter(|_| !is_expected.into_iter().any(|it| scenario.expects(it)));
     let trace = kernel.take_trace();
-    Ok(Outcome { seed, findings, numbers, failure, simulation, trace })
+    Ok(Outcome { seed, findings, numbers, failure, simulation, status, trace })
 }
 
 /// The program's queue.

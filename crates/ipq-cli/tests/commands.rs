@@ -54,3 +54,6 @@ mod show {
     mod live;
     mod replay;
 }
+
+#[path = "sim/mod.rs"]
+mod sim;

@@ -33,6 +33,23 @@ pub enum Action {
         /// How many packets may wait; the sysctl's -1 is [`u32::MAX`].
         packets: u32,
     },
+    /// The maximum length of a queue of `nfnetlink_queue` changes, as if its program had asked for it. Without such a queue
+    /// nothing does.
+    #[doc(alias = "NFQA_CFG_QUEUE_MAXLEN")]
+    SetNfqueueMaxLength {
+        /// Its number.
+        queue: u16,
+        /// How many packets may wait.
+        packets: u32,
+    },
+    /// The longest packet that a device takes changes, and that of the hosts at the other end of its link.
+    #[doc(alias = "MTU")]
+    SetMtu {
+        /// The device.
+        device: String,
+        /// How long a packet may be, in bytes.
+        bytes: usize,
+    },
     /// The program with this port id is killed: all its sockets close, and what it had queued is dropped. Whoever still
     /// holds one of them gets `EBADF`.
     Kill(u32),
@@ -45,6 +62,7 @@ impl Action {
     pub(crate) fn device(&self) -> Option<&str> {
         match self {
             Self::DeviceDown(name) | Self::DeviceUp(name) => Some(name),
+            Self::SetMtu { device, .. } => Some(device),
             _ => None,
         }
     }
@@ -64,6 +82,16 @@ impl Machine {
                 if let Some(queue) = self.ip_queue(*family) {
                     queue.set_max_length(*packets);
                 }
+            }
+            Action::SetNfqueueMaxLength { queue, packets } => {
+                let queues = self.nfqueues.as_mut();
+                if let Some(queue) = queues.and_then(|queues| queues.get(*queue)) {
+                    queue.set_max_length(*packets);
+                }
+            }
+            Action::SetMtu { device, bytes } => {
+                let device = self.devices.index(device);
+                self.set_mtu(device, *bytes);
             }
             Action::Kill(port_id) => self.kill(|socket| socket == *port_id),
             Action::KillAll => self.kill(|_| true),

@@ -34,6 +34,7 @@ use core::fmt;
 use core::time::Duration;
 
 use ipq_proto::Errno;
+use ipq_sys::Clock;
 use serde::{Deserialize, Serialize};
 
 pub use control::{Counts, Faults, Record, Tally};
@@ -64,6 +65,12 @@ pub enum Fault {
     Delay {
         /// How much later.
         time: Duration,
+    },
+    /// The message is held until the transport's clock shows a time, and released then; what comes meanwhile overtakes it.
+    /// By hand, [`Faults::hold`] does it. Either way.
+    Hold {
+        /// When it is released.
+        release: Clock,
     },
     /// The message changes places with the next one. If none comes before a wait ends, it comes then. Either way; while
     /// one waits for its next, no other is struck.
@@ -157,6 +164,7 @@ impl Fault {
         match self {
             Self::Lose
             | Self::Delay { .. }
+            | Self::Hold { .. }
             | Self::Reorder
             | Self::Duplicate
             | Self::Corrupt { .. }
@@ -196,6 +204,9 @@ impl fmt::Display for Fault {
         f.write_str(text::Name::of(*self).as_str())?;
         match *self {
             Self::Delay { time } => write!(f, " {}", humantime::format_duration(time)),
+            Self::Hold { release } => {
+                write!(f, " until {}", humantime::format_duration(release))
+            }
             Self::Corrupt { bytes } => write!(f, " {bytes} bytes"),
             Self::Shorten { len } | Self::Truncate { len } => write!(f, " to {len} bytes"),
             Self::Foreign { port_id } => write!(f, " port id {port_id}"),

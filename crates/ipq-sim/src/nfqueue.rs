@@ -184,6 +184,11 @@ impl Nfqueue {
         };
     }
 
+    /// Sets how many packets may wait.
+    pub(crate) fn set_max_length(&mut self, packets: u32) {
+        self.max_length = packets;
+    }
+
     fn set_flags(&mut self, flags: QueueFlags, mask: QueueFlags) {
         self.flags = QueueFlags(self.flags.0 & !mask.0 | flags.0 & mask.0);
     }

@@ -96,6 +96,18 @@ impl Scenario {
         self.plan.seed
     }
 
+    /// The same scenario with another built-in program, which has the queue and the options of its own one.
+    ///
+    /// # Errors
+    ///
+    /// If it says too little for that program.
+    pub fn with_application(mut self, name: ApplicationName) -> Result<Self, ScenarioError> {
+        self.plan.application.name = name;
+        let checked = self.plan.application.check().map_err(|problem| problem.of_text(""));
+        checked.map_err(|error| error.in_file(self.path.as_deref()))?;
+        Ok(self)
+    }
+
     /// The program at its queue.
     pub fn application(&self) -> &Application {
         &self.plan.application

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
-use ipq_sim::Seeds;
+use clap::{Subcommand, ValueEnum};
+use ipq_sim::{ApplicationName, Seeds};
 
 /// What to do with a simulated kernel.
 #[derive(Clone, Debug, Subcommand)]
@@ -17,6 +17,7 @@ pub enum SimCommand {
 ///
 /// Exit status 1 if one does not. The same file and seed do the same, always.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[command(after_help = SIM_RUN_AFTER_HELP)]
 pub struct SimRunArgs {
     /// The scenario, in TOML: docs/scenarios.md describes it.
@@ -38,6 +39,10 @@ pub struct SimRunArgs {
     )]
     pub repeat: u64,
 
+    /// Another program than the scenario's.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub application: Option<ApplicationArg>,
+
     /// Run it twice with each seed, and compare everything that happened.
     #[arg(long)]
     pub check: bool,
@@ -45,6 +50,10 @@ pub struct SimRunArgs {
     /// Print everything that happens, an event a line.
     #[arg(long)]
     pub trace: bool,
+
+    /// Print the queues at the end, as the files in /proc read.
+    #[arg(long)]
+    pub status: bool,
 
     /// Print JSON, one object a line: docs/scenarios.md describes it.
     #[arg(long)]
@@ -57,6 +66,27 @@ pub struct SimRunArgs {
     /// Write the packets to this file, as pcapng; the comment of each says what became of it.
     #[arg(long, value_name = "FILE.pcapng")]
     pub traffic: Option<PathBuf>,
+}
+
+/// The value of `--application`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ApplicationArg {
+    /// Accept every packet.
+    Pass,
+    /// Drop those that the scenario says.
+    Drop,
+    /// Change those that the scenario says, as it says.
+    Mangle,
+}
+
+impl From<ApplicationArg> for ApplicationName {
+    fn from(arg: ApplicationArg) -> Self {
+        match arg {
+            ApplicationArg::Pass => Self::Pass,
+            ApplicationArg::Drop => Self::Drop,
+            ApplicationArg::Mangle => Self::Mangle,
+        }
+    }
 }
 
 const SIM_RUN_AFTER_HELP: &str = "\

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use ipq::{KernelStatus, QueueName};
 use ipq_sim::TraceEntry;
 use serde_json::{Map, Value, json};
 
@@ -32,6 +33,27 @@ impl<W: Write> Report<W> {
             }
         }
         Ok(())
+    }
+
+    /// Prints the queues as they were at the end.
+    pub(super) fn status(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let KernelStatus { ip_queues, nfqueues, .. } = &outcome.status;
+        if self.is_json {
+            let seed = format!("{:#x}", outcome.seed);
+            return self.line(&json!({
+                "event": "status",
+                "seed": seed,
+                "ip_queues": ip_queues,
+                "nfqueues": nfqueues,
+            }));
+        }
+        for ip_queue in ip_queues {
+            write!(self.out, "{}:\n{ip_queue}", QueueName::IpQueue(ip_queue.family))?;
+        }
+        if !nfqueues.is_empty() {
+            writeln!(self.out, "nfnetlink_queue:")?;
+        }
+        nfqueues.iter().try_for_each(|nfqueue| writeln!(self.out, "{nfqueue}"))
     }
 
     /// Prints what a run came to.

@@ -41,7 +41,7 @@ pub struct FaultPlan {
 /// All conditions have to hold. Made by [`Fault::to_program`] and [`Fault::to_kernel`].
 ///
 /// Deserialized, it has the fields `fault`, `direction` (needed only where there are two), `rate`, `nth`, `every`,
-/// `from` and `until`, `at-most`, and what the fault itself needs: `delay`, `bytes`, `length`, `port-id` or `errno`.
+/// `from` and `until`, `at-most`, and what the fault itself needs: `delay`, `release`, `bytes`, `length`, `port-id` or `errno`.
 /// Times are texts such as `10ms`, error numbers names such as `ENOBUFS`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(try_from = "Text", into = "Text")]

@@ -169,6 +169,7 @@ impl Struck<'_> {
     fn can_meet(&mut self, fault: Fault, treatment: &Treatment, language: Language) -> bool {
         match fault {
             Fault::Delay { time } => !time.is_zero(),
+            Fault::Hold { release } => self.now < release,
             Fault::Reorder => !self.is_swapping && !treatment.waits_for_next,
             Fault::Corrupt { bytes } => bytes > 0 && self.len > 0,
             Fault::Shorten { len } | Fault::Truncate { len } => len < self.len,
@@ -191,6 +192,9 @@ impl Struck<'_> {
             Fault::Die { errno } => treatment.end = End::Dies(errno),
             Fault::Refuse { errno } => treatment.end = End::Refused(errno),
             Fault::Delay { time } => treatment.delay = treatment.delay.saturating_add(time),
+            Fault::Hold { release } => {
+                treatment.delay = treatment.delay.max(release.saturating_sub(self.now));
+            }
             Fault::Reorder => treatment.waits_for_next = true,
             Fault::Duplicate => treatment.duplicates += 1,
             Fault::Corrupt { bytes } => corrupt(self.bytes(), bytes, how),

@@ -15,6 +15,8 @@ pub(super) struct Text {
     direction: Option<Direction>,
     #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     delay: Option<Duration>,
+    #[serde(default, with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    release: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +72,7 @@ macro_rules! names {
 names! {
     Lose = "lose";
     Delay = "delay";
+    Hold = "hold";
     Reorder = "reorder";
     Duplicate = "duplicate";
     Corrupt = "corrupt";
@@ -109,10 +112,12 @@ impl TryFrom<Text> for PlannedFault {
 impl From<PlannedFault> for Text {
     fn from(planned: PlannedFault) -> Self {
         let PlannedFault { fault, direction, rate, nth, every, from, until, at_most } = planned;
-        let (mut delay, mut bytes, mut length) = (None, None, None);
+        let (mut delay, mut release) = (None, None);
+        let (mut bytes, mut length) = (None, None);
         let (mut port_id, mut errno) = (None, None);
         match fault {
             Fault::Delay { time } => delay = Some(time),
+            Fault::Hold { release: time } => release = Some(time),
             Fault::Corrupt { bytes: count } => bytes = Some(count),
             Fault::Shorten { len } | Fault::Truncate { len } => length = Some(len),
             Fault::Foreign { port_id: sender } => port_id = Some(sender),
@@ -126,6 +131,7 @@ impl From<PlannedFault> for Text {
             fault,
             direction,
             delay,
+            release,
             bytes,
             length,
             port_id,
@@ -153,6 +159,9 @@ impl Text {
         Ok(match name {
             Name::Lose => Fault::Lose,
             Name::Delay => Fault::Delay { time: self.delay.take().ok_or_else(needs("delay"))? },
+            Name::Hold => {
+                Fault::Hold { release: self.release.take().ok_or_else(needs("release"))? }
+            }
             Name::Reorder => Fault::Reorder,
             Name::Duplicate => Fault::Duplicate,
             Name::Corrupt => {
@@ -177,6 +186,7 @@ impl Text {
     fn refuse_the_rest(&self) -> Result<(), String> {
         let left = [
             (self.delay.is_some(), "delay"),
+            (self.release.is_some(), "release"),
             (self.bytes.is_some(), "bytes"),
             (self.length.is_some(), "length"),
             (self.port_id.is_some(), "port-id"),

@@ -7,7 +7,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::{icmp, udp};
 
 use super::endpoint::Endpoint;
-use super::ping::{HEADER_LEN, ROOM, request};
+use super::ping::{HEADER_LEN, ROOM, is_reply, request};
 use super::{EndpointIndex, Host};
 use crate::kernel::Kernel;
 use crate::machine::{Event, Machine};
@@ -102,7 +102,7 @@ impl Host {
         let mut socket = icmp::Socket::new(buffer(), buffer());
         socket.bind(icmp::Endpoint::Ident(ident)).expect("a new socket can be bound");
         let handle = here.datagram_sockets().add(socket);
-        let sink = SinkIndex(from, here.add_sink(handle, data, SinkKind::Ping));
+        let sink = SinkIndex(from, here.sink_of_pings(handle, data));
         let load = Load::Ping { to, handle, ident, data: data.to_vec() };
         let flow = machine.start_flow(from, load, beat);
         drop(machine);
@@ -163,7 +163,7 @@ impl Exchange {
     }
 
     fn counts(&self, SinkIndex(endpoint, sink): SinkIndex) -> SinkCounts {
-        self.kernel.lock().endpoints.get(endpoint).sinks[sink].counts
+        self.kernel.lock().endpoints.get(endpoint).sink_counts(sink)
     }
 }
 
@@ -213,6 +213,16 @@ impl Load {
 }
 
 impl Endpoint {
+    /// Has the answers to the requests of a socket taken.
+    pub(super) fn sink_of_pings(&mut self, handle: SocketHandle, data: &[u8]) -> usize {
+        self.add_sink(handle, data, SinkKind::Ping)
+    }
+
+    /// What a sink has received.
+    pub(super) fn sink_counts(&self, sink: usize) -> SinkCounts {
+        self.sinks[sink].counts
+    }
+
     fn add_sink(&mut self, handle: SocketHandle, expected: &[u8], kind: SinkKind) -> usize {
         let (expected, counts) = (expected.to_vec(), SinkCounts::default());
         self.sinks.push(Sink { handle, expected, kind, counts });
@@ -243,6 +253,10 @@ impl Sink {
         if self.kind == SinkKind::Ping {
             let socket = endpoint.datagram_sockets().get_mut::<icmp::Socket<'_>>(self.handle);
             while let Ok((answer, _)) = socket.recv() {
+                // Who talks to itself receives its requests as well.
+                if !is_reply(answer) {
+                    continue;
+                }
                 self.counts.received += 1;
                 self.counts.intact += u64::from(answer.get(HEADER_LEN..) == Some(&self.expected));
             }

@@ -2,10 +2,11 @@
 
 use core::net::IpAddr;
 
-use smoltcp::iface::SocketHandle;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::icmp::{Endpoint as Bound, PacketBuffer, PacketMetadata, Socket};
-use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr};
+use smoltcp::wire::{
+    Icmpv4Message, Icmpv4Packet, Icmpv4Repr, Icmpv6Message, Icmpv6Packet, Icmpv6Repr,
+};
 
 use super::{EndpointIndex, Host};
 use crate::kernel::Kernel;
@@ -21,7 +22,8 @@ pub(super) const HEADER_LEN: usize = 8;
 pub struct Ping {
     kernel: Kernel,
     endpoint: EndpointIndex,
-    handle: SocketHandle,
+    /// Where its answer arrives.
+    sink: usize,
 }
 
 impl Host {
@@ -51,8 +53,9 @@ impl Host {
         let request = request(from, to, (ident, 1), data);
         socket.send_slice(&request, to.into()).expect("an echo request fits into an empty buffer");
         let handle = here.datagram_sockets().add(socket);
+        let sink = here.sink_of_pings(handle, data);
         machine.plan_poll(endpoint);
-        Ping { kernel, endpoint, handle }
+        Ping { kernel, endpoint, sink }
     }
 }
 
@@ -75,11 +78,16 @@ pub(super) fn request(
     bytes
 }
 
+/// Whether a message of ICMP is an echo reply.
+pub(super) fn is_reply(message: &[u8]) -> bool {
+    let types = [Icmpv4Message::EchoReply.into(), Icmpv6Message::EchoReply.into()];
+    // No type of one family is a reply in the other.
+    message.first().is_some_and(|first| types.contains(first))
+}
+
 impl Ping {
     /// Whether the answer has come.
     pub fn is_answered(&self) -> bool {
-        let mut machine = self.kernel.lock();
-        let endpoint = machine.endpoints.get(self.endpoint);
-        endpoint.datagram_sockets().get_mut::<Socket<'_>>(self.handle).can_recv()
+        self.kernel.lock().endpoints.get(self.endpoint).sink_counts(self.sink).received > 0
     }
 }

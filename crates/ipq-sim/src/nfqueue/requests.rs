@@ -123,7 +123,7 @@ impl Machine {
             queue.set_flags(flags, mask);
         }
         if let Some(max_length) = config.max_length {
-            queue.max_length = max_length;
+            queue.set_max_length(max_length);
         }
         Ok(())
     }

@@ -156,20 +156,22 @@ impl DeviceTable {
         };
         let device = self.addresses.iter().fold(device, |device, net| device.address(*net));
         let device = match &self.mtu {
-            Some(mtu) => device.mtu(checked_mtu(mtu)?),
+            Some(mtu) => {
+                check_mtu(*mtu.as_ref()).map_err(|text| Problem::at(mtu.span(), text))?;
+                device.mtu(*mtu.as_ref())
+            }
             None => device,
         };
         Ok(device.latency(self.latency))
     }
 }
 
-/// The MTU of a device, which takes packets that make sense.
-fn checked_mtu(mtu: &Spanned<usize>) -> Result<usize, Problem> {
+/// That a device with this MTU takes packets that make sense.
+pub(super) fn check_mtu(bytes: usize) -> Result<(), String> {
     const SHORTEST: usize = 68;
     const LONGEST: usize = 65_536;
-    let bytes = *mtu.as_ref();
     if (SHORTEST..=LONGEST).contains(&bytes) {
-        return Ok(bytes);
+        return Ok(());
     }
-    Err(Problem::at(mtu.span(), format!("an MTU is from {SHORTEST} to {LONGEST} bytes")))
+    Err(format!("an MTU is from {SHORTEST} to {LONGEST} bytes"))
 }

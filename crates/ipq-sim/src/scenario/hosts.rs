@@ -7,7 +7,8 @@ use ipq_proto::Family;
 use toml::Spanned;
 
 use super::error::Problem;
-use super::format::{DeviceTable, File, HostTable};
+use super::format::{DeviceTable, File, HostTable, check_mtu};
+use crate::action::Action;
 
 /// The name of the host whose kernel is simulated.
 pub(crate) const HERE: &str = "here";
@@ -140,6 +141,9 @@ impl File {
             if let Some(device) = event.action.as_ref().device() {
                 let at = |text| Problem::at(event.action.span(), text);
                 self.check_device_name(device).map_err(at)?;
+            }
+            if let Action::SetMtu { bytes, .. } = event.action.as_ref() {
+                check_mtu(*bytes).map_err(|text| Problem::at(event.action.span(), text))?;
             }
         }
         (0..self.host.len()).try_for_each(|index| self.check_host(index))

@@ -58,3 +58,18 @@ fn a_device_that_is_down_carries_nothing() {
     network.kernel.run();
     assert!(ping.is_answered());
 }
+
+#[test]
+fn a_request_to_oneself_is_no_answer() {
+    for family in FAMILIES {
+        let network = Network::new();
+        let here = network.kernel.local_host();
+        let ping = here.ping(here.address(family));
+        network.kernel.step();
+        assert_eq!(network.kernel.totals().delivered, 1, "the request is there");
+        network.kernel.rule(Hook::LocalOut, Match::any(), Target::Drop);
+        network.kernel.run();
+        assert_eq!(network.kernel.totals().dropped, 1, "the answer is not");
+        assert!(!ping.is_answered());
+    }
+}

@@ -66,6 +66,8 @@ errnos! {
     ECOMM = 70, "communication error on send";
     /// What is at the other end does not keep to its protocol.
     EPROTO = 71, "protocol error";
+    /// There is no such option of a socket.
+    ENOPROTOOPT = 92, "protocol not available";
     /// The kernel does not know this protocol: the module is missing.
     EPROTONOSUPPORT = 93, "protocol not supported";
     /// The kernel cannot do this.

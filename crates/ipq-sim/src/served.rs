@@ -30,14 +30,6 @@ struct Socket {
     privileged: bool,
 }
 
-/// The smallest receive buffer that may be asked for, in bytes.
-#[doc(alias = "SOCK_MIN_RCVBUF")]
-const SMALLEST_BUFFER: u32 = 2304;
-
-/// The largest that an unprivileged program may ask for, in bytes, before it is doubled.
-#[doc(alias = "net.core.rmem_max")]
-const LARGEST_BUFFER: u32 = 212_992;
-
 impl Served {
     /// A kernel to be served, with the packets that are to come in it.
     pub fn new(kernel: Kernel) -> Self {
@@ -163,7 +155,7 @@ impl ServedKernel for Served {
             SocketOption::IGNORE_OVERRUNS => u32::from(socket.ignores_overrun),
             SocketOption::ERROR if socket.take_overrun() => Errno::ENOBUFS.0.cast_unsigned(),
             SocketOption::ERROR => 0,
-            _ => return Err(NO_SUCH_OPTION),
+            _ => return Err(Errno::ENOPROTOOPT),
         })
     }
 
@@ -173,22 +165,12 @@ impl ServedKernel for Served {
         option: SocketOption,
         value: u32,
     ) -> Result<(), Errno> {
-        const LARGEST: u32 = i32::MAX.cast_unsigned() / 2;
         let Socket { key, privileged, .. } = self.sockets[socket];
         let mut machine = self.kernel.lock();
         let socket = machine.sockets.get(key);
-        // Twice of what is asked for: the kernel counts its own overhead.
-        let doubled = |value: u32| (value * 2).max(SMALLEST_BUFFER) as usize;
         match option {
-            SocketOption::RECEIVE_BUFFER => {
-                socket.receive_buffer = doubled(value.min(LARGEST_BUFFER));
-            }
-            SocketOption::RECEIVE_BUFFER_FORCE if privileged => {
-                socket.receive_buffer = doubled(value.min(LARGEST));
-            }
-            SocketOption::RECEIVE_BUFFER_FORCE => return Err(Errno::EPERM),
             SocketOption::IGNORE_OVERRUNS => socket.ignores_overrun = value != 0,
-            _ => return Err(NO_SUCH_OPTION),
+            option => socket.receive_buffer = option.granted_buffer(value, privileged)? as usize,
         }
         Ok(())
     }
@@ -249,6 +231,3 @@ impl ServedKernel for Served {
         machine.waiting_with().iter().any(|program| !own.contains(program))
     }
 }
-
-/// There is no such socket option.
-const NO_SUCH_OPTION: Errno = Errno(92);

@@ -152,6 +152,18 @@ pub fn claim(transport: &mut dyn Transport, claim: &Claim<'_>) -> Result<(), Cla
     if is_taken { Err(ClaimError::HandlerTaken) } else { Ok(()) }
 }
 
+/// Gives a queue up again: what it holds is dropped, and what the socket has received of it so far is lost.
+///
+/// # Errors
+///
+/// If the kernel does not say that it is done.
+#[doc(alias = "NFQNL_CFG_CMD_UNBIND")]
+pub fn release(transport: &mut dyn Transport, queue: u16) -> Result<(), ClaimError> {
+    let mut asker = Asker { transport, sequence: 0 };
+    let released = asker.command(queue, Command::UNBIND, 0)?;
+    released.map_err(|errno| ClaimError::BindRefused { queue, errno })
+}
+
 /// Makes requests one after the other.
 struct Asker<'t> {
     transport: &'t mut dyn Transport,

@@ -22,7 +22,7 @@ mod watch;
 
 pub use ask::ask;
 pub use batch::Batch;
-pub use claim::{Claim, ClaimError, claim};
+pub use claim::{Claim, ClaimError, claim, release};
 pub use devices::Devices;
 pub use error::{Error, Operation};
 pub use namespace::network_is_ours;

@@ -36,6 +36,7 @@
 mod calls;
 mod client;
 mod connection;
+mod files;
 mod frame;
 mod greeting;
 mod kernel;
@@ -46,6 +47,7 @@ mod socket;
 mod spawned;
 
 pub use client::{Client, Datagram, Description, Opened, ReceiveFlags, SocketCookie};
+pub use files::{KernelFile, sysctl_number};
 pub use frame::{
     Answer, AnswerFlags, Call, FrameError, Item, ItemHead, ItemKind, Items, MAX_FRAME_LEN, Request,
     SocketOption, Token,

@@ -3,63 +3,36 @@
 use core::fmt::Write;
 
 use ipq_proto::{Errno, Family};
+use ipq_sys::unix::{KernelFile, sysctl_number};
 
 use crate::kernel::Kernel;
 
-/// A file that there may be.
-#[derive(Clone, Copy)]
-enum File {
-    /// What an `ip_queue` says of itself.
-    Status(Family),
-    /// How many packets may wait in it.
-    MaxLength(Family),
-    /// What `nfnetlink_queue` says of its queues.
-    Queues,
-}
-
-impl File {
-    /// The file of this name, whether the kernel has it now or not.
-    fn named(name: &str) -> Option<Self> {
-        let of_network = ["/proc/net/", "/proc/self/net/", "/proc/thread-self/net/"];
-        let rest = of_network.iter().find_map(|directory| name.strip_prefix(directory));
-        match rest.unwrap_or(name) {
-            "ip_queue" => Some(Self::Status(Family::Ipv4)),
-            "ip6_queue" => Some(Self::Status(Family::Ipv6)),
-            "netfilter/nfnetlink_queue" => Some(Self::Queues),
-            "/proc/sys/net/ipv4/ip_queue_maxlen" => Some(Self::MaxLength(Family::Ipv4)),
-            "/proc/sys/net/ipv6/ip6_queue_maxlen" => Some(Self::MaxLength(Family::Ipv6)),
-            _ => None,
+/// The file of this name, if the module that it belongs to is loaded.
+fn file(kernel: &Kernel, name: &str) -> Result<KernelFile, Errno> {
+    let file = KernelFile::named(name).ok_or(Errno::ENOENT)?;
+    let is_there = match file {
+        KernelFile::Status(family) | KernelFile::MaxLength(family) => {
+            kernel.ip_queue_status(family).is_some()
         }
-        .filter(|file| rest.is_some() != matches!(file, Self::MaxLength(_)))
-    }
-
-    /// The file of this name, if the module that it belongs to is loaded.
-    fn of(kernel: &Kernel, name: &str) -> Result<Self, Errno> {
-        let file = Self::named(name).ok_or(Errno::ENOENT)?;
-        let is_there = match file {
-            Self::Status(family) | Self::MaxLength(family) => {
-                kernel.ip_queue_status(family).is_some()
-            }
-            Self::Queues => kernel.lock().nfqueues.is_some(),
-        };
-        if is_there { Ok(file) } else { Err(Errno::ENOENT) }
-    }
+        KernelFile::Queues => kernel.lock().nfqueues.is_some(),
+    };
+    if is_there { Ok(file) } else { Err(Errno::ENOENT) }
 }
 
 /// What is in a file.
 pub(super) fn read(kernel: &Kernel, name: &str) -> Result<String, Errno> {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = match File::of(kernel, name)? {
-        File::Status(family) => {
+    let _ = match file(kernel, name)? {
+        KernelFile::Status(family) => {
             let status = kernel.ip_queue_status(family).ok_or(Errno::ENOENT)?;
             write!(text, "{status}")
         }
-        File::MaxLength(family) => {
+        KernelFile::MaxLength(family) => {
             let status = kernel.ip_queue_status(family).ok_or(Errno::ENOENT)?;
             writeln!(text, "{}", status.queue_max_length.cast_signed())
         }
-        File::Queues => {
+        KernelFile::Queues => {
             kernel.nfqueue_status().iter().try_for_each(|status| writeln!(text, "{status}"))
         }
     };
@@ -72,22 +45,15 @@ pub(super) fn check_writable(kernel: &Kernel, name: &str) -> Result<(), Errno> {
 }
 
 fn writable(kernel: &Kernel, name: &str) -> Result<Family, Errno> {
-    match File::of(kernel, name)? {
-        File::MaxLength(family) => Ok(family),
-        File::Status(_) | File::Queues => Err(Errno::EACCES),
-    }
+    file(kernel, name)?.writable()
 }
 
-/// Writes to a file: a sysctl takes a number, and what follows it behind a blank counts for nothing.
+/// Writes to a file.
 pub(super) fn write(kernel: &Kernel, name: &str, contents: &[u8]) -> Result<(), Errno> {
     let family = writable(kernel, name)?;
-    let text = core::str::from_utf8(contents).map_err(|_| Errno::EINVAL)?;
-    let Some(number) = text.split_ascii_whitespace().next() else {
-        // Nothing but blanks changes nothing.
-        return if text.is_empty() { Ok(()) } else { Err(Errno::EINVAL) };
-    };
-    let number: i32 = number.trim_end_matches('\0').parse().map_err(|_| Errno::EINVAL)?;
-    kernel.set_queue_max_length(family, number.cast_unsigned());
+    if let Some(number) = sysctl_number(contents)? {
+        kernel.set_queue_max_length(family, number.cast_unsigned());
+    }
     Ok(())
 }
 

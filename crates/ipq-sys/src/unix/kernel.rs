@@ -21,6 +21,29 @@ pub struct Opener {
     pub privileged: bool,
 }
 
+impl SocketOption {
+    /// The size in bytes that a receive buffer gets when this option asks for `bytes`: twice as many, since the kernel counts
+    /// its own overhead.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if it is [forced](Self::RECEIVE_BUFFER_FORCE) without privileges, `ENOPROTOOPT` if this is another option.
+    pub fn granted_buffer(self, bytes: u32, privileged: bool) -> Result<u32, Errno> {
+        /// What `SO_RCVBUF` gives at most: `net.core.rmem_max`.
+        const LARGEST: u32 = 212_992;
+        const LARGEST_FORCED: u32 = i32::MAX.cast_unsigned() / 2;
+        /// `SOCK_MIN_RCVBUF`.
+        const SMALLEST: u32 = 2304;
+        let granted = match self {
+            Self::RECEIVE_BUFFER => bytes.min(LARGEST),
+            Self::RECEIVE_BUFFER_FORCE if privileged => bytes.min(LARGEST_FORCED),
+            Self::RECEIVE_BUFFER_FORCE => return Err(Errno::EPERM),
+            _ => return Err(Errno::ENOPROTOOPT),
+        };
+        Ok((granted * 2).max(SMALLEST))
+    }
+}
+
 /// A kernel that a [`Server`](super::Server) has: netlink sockets, some files, and time.
 ///
 /// No call waits for anything. What a [`SocketId`] names is open; a kernel hands out none twice while it is.

@@ -4,15 +4,17 @@ use core::fmt;
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
-use ipq_proto::ip_queue::{Listener, Timestamp};
+use ipq_proto::ip_queue::{self, Listener, Message, Timestamp};
+use ipq_proto::nfqueue::QueueFlags;
 use ipq_proto::{DataModel, Family};
 use ipq_sys::{
-    Batch, Clock, Deadline, DeviceInfo, Error, IpQueueStatus, KernelStatus, NfqueueStatus,
-    Protocol, Received, Stepped, Transport,
+    Batch, Claim, ClaimError, Clock, Deadline, DeviceInfo, Error, IpQueueStatus, KernelStatus,
+    NfqueueStatus, Protocol, Received, Stepped, Transport, claim, release,
 };
 
+use crate::Options;
 use crate::cut::Cut;
-use crate::station::{Said, Station, append_drop, append_max_length};
+use crate::station::{Heard, Said, Station, append_drop, append_max_length};
 
 /// The maximum length of a queue unless another is set.
 #[doc(alias("IPQ_QMAX_DEFAULT", "NFQNL_QMAX_DEFAULT"))]
@@ -32,7 +34,7 @@ const PACKED_LEN: usize = 1 << 15;
 /// It has one user, who is there when it is made and gone when it is dropped. The kernel then drops what is queued.
 pub struct Bridge<T> {
     below: T,
-    station: Station,
+    pub(crate) station: Station,
     max_length: u32,
     statistics: Statistics,
     /// What is received from below.
@@ -44,6 +46,9 @@ pub struct Bridge<T> {
     /// What is sent below.
     outbox: Vec<u8>,
 }
+
+/// The state before a request.
+type Before = (Listener, u64);
 
 /// What `/proc` has no line for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -147,18 +152,59 @@ impl<T: Transport> Bridge<T> {
                 &self.request[..]
             }
         };
+        let model = self.below.data_model();
         self.outbox.clear();
-        self.station.hear(self.below.data_model(), datagram, mark, &mut self.outbox);
+        if let Some(heard) = self.station.hear(model, true, datagram, mark) {
+            self.station.append(model, &heard, &mut self.outbox);
+        }
         self.send_outbox(before)
     }
 
-    /// Says how long the queue is that was claimed.
-    pub(crate) fn with_max_length(self, packets: u32) -> Self {
-        Self { max_length: packets, ..self }
+    /// Sends what a request that was heard means below.
+    pub(crate) fn send_heard(&mut self, heard: &Heard<'_>, before: Before) -> Result<(), Error> {
+        self.outbox.clear();
+        self.station.append(self.below.data_model(), heard, &mut self.outbox);
+        self.send_outbox(before)
+    }
+
+    /// Drops the packet that a message announces; says whether it announces one.
+    pub(crate) fn drop_announced(&mut self, message: &[u8]) -> Result<bool, Error> {
+        let model = self.below.data_model();
+        let Ok((_, Message::Packet(packet))) = ip_queue::datagram(model, message) else {
+            return Ok(false);
+        };
+        let Ok(id) = u32::try_from(packet.id) else { return Ok(false) };
+        self.outbox.clear();
+        append_drop(model, self.station.number, id, &mut self.outbox);
+        self.below.send(&[IoSlice::new(&self.outbox)])?;
+        Ok(true)
+    }
+
+    /// Has the queue claimed or claimed again, as `options` say.
+    pub(crate) fn claim_queue(&mut self, options: Options) -> Result<(), ClaimError> {
+        let Station { number, family, .. } = self.station;
+        let Options { max_length, fail_open, receive_buffer } = options;
+        let flags = if fail_open { &[(QueueFlags::FAIL_OPEN, "fail-open")][..] } else { &[] };
+        if let Some(bytes) = receive_buffer {
+            self.below.set_receive_buffer(bytes)?;
+        }
+        let families = &[family];
+        let wanted = Claim { first: number, last: number, families, max_length, flags };
+        claim(&mut self.below, &wanted)?;
+        self.max_length = max_length.unwrap_or(DEFAULT_MAX_LENGTH);
+        Ok(())
+    }
+
+    /// Gives the queue up: what waits in it is dropped, and nobody is the peer.
+    pub(crate) fn release_queue(&mut self) -> Result<(), ClaimError> {
+        release(&mut self.below, self.station.number)?;
+        self.station.listener = Listener::default();
+        self.station.undecided = 0;
+        Ok(())
     }
 
     /// Sends what is in the outbox; if that fails, the queue is as it was.
-    fn send_outbox(&mut self, before: (Listener, u64)) -> Result<(), Error> {
+    fn send_outbox(&mut self, before: Before) -> Result<(), Error> {
         if self.outbox.is_empty() {
             return Ok(());
         }
@@ -171,7 +217,7 @@ impl<T: Transport> Bridge<T> {
     }
 
     /// The state that a request which cannot be sent must leave.
-    fn before(&self) -> (Listener, u64) {
+    pub(crate) fn before(&self) -> Before {
         (self.station.listener, self.station.undecided)
     }
 }
@@ -230,7 +276,9 @@ impl<T: Transport> Transport for Bridge<T> {
         let (mut before, mut sent) = (self.before(), 0);
         self.outbox.clear();
         for (heard, datagram) in datagrams.iter().enumerate() {
-            self.station.hear(model, datagram, None, &mut self.outbox);
+            if let Some(heard) = self.station.hear(model, true, datagram, None) {
+                self.station.append(model, &heard, &mut self.outbox);
+            }
             if self.outbox.len() < PACKED_LEN && heard + 1 < datagrams.len() {
                 continue;
             }

@@ -39,9 +39,11 @@
 mod bridge;
 mod carried;
 mod cut;
+mod kernel;
 mod open;
 mod packet;
 mod station;
 
 pub use bridge::{Bridge, Statistics};
+pub use kernel::BridgedKernel;
 pub use open::{Options, open};

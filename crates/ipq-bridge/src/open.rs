@@ -1,8 +1,7 @@
 //! A bridge over the kernel that this program runs on: [`open`].
 
 use ipq_proto::Family;
-use ipq_proto::nfqueue::QueueFlags;
-use ipq_sys::{Claim, ClaimError, NetlinkSocket, Protocol, SocketOptions, Transport, claim};
+use ipq_sys::{ClaimError, NetlinkSocket, Protocol, SocketOptions, Transport};
 
 use crate::Bridge;
 
@@ -44,24 +43,18 @@ impl<T: Transport> Bridge<T> {
     ///
     /// # Errors
     ///
-    /// As [`claim`], if the queue cannot be had.
+    /// As [`claim`](ipq_sys::claim), if the queue cannot be had.
     pub fn claim(
-        mut below: T,
+        below: T,
         number: u16,
         family: Family,
         options: Options,
     ) -> Result<Self, ClaimError> {
-        let Options { max_length, fail_open, receive_buffer } = options;
-        let families = &[family];
-        let flags = if fail_open { &[(QueueFlags::FAIL_OPEN, "fail-open")][..] } else { &[] };
-        if let Some(bytes) = receive_buffer {
-            below.set_receive_buffer(bytes)?;
+        if below.protocol() != Protocol::Netfilter {
+            return Err(ClaimError::WrongProtocol(below.protocol()));
         }
-        claim(&mut below, &Claim { first: number, last: number, families, max_length, flags })?;
-        let bridge = Self::new(below, number, family);
-        Ok(match max_length {
-            Some(packets) => bridge.with_max_length(packets),
-            None => bridge,
-        })
+        let mut bridge = Self::new(below, number, family);
+        bridge.claim_queue(options)?;
+        Ok(bridge)
     }
 }

@@ -28,6 +28,14 @@ pub(crate) struct Station {
     devices: Devices,
 }
 
+/// A request that was heard.
+#[derive(Debug)]
+pub(crate) struct Heard<'a> {
+    pub(crate) message: Message<'a>,
+    pub(crate) order: Order,
+    pub(crate) note: Note,
+}
+
 /// What a datagram from the kernel is for the program.
 #[derive(Debug)]
 pub(crate) enum Said {
@@ -47,17 +55,17 @@ impl Station {
         Self { family, number, port_id, listener, undecided: 0, devices }
     }
 
-    /// Hears a request of the program and appends to `out` what is to be sent instead; nothing for what is ignored. If it
-    /// is a verdict, its packet gets the `mark`.
-    pub(crate) fn hear(
+    /// Hears a request and says what the kernel is to be asked for it; `None` for what is ignored. If it is a verdict, its
+    /// packet gets the `mark`.
+    pub(crate) fn hear<'a>(
         &mut self,
         model: DataModel,
-        datagram: &[u8],
+        privileged: bool,
+        datagram: &'a [u8],
         mark: Option<u32>,
-        out: &mut Vec<u8>,
-    ) {
+    ) -> Option<Heard<'a>> {
         let before = self.listener;
-        let Some((message, heard)) = self.listener.hear(model, true, datagram) else { return };
+        let (message, heard) = self.listener.hear(model, privileged, datagram)?;
         let mut note = Note {
             refused: None,
             is_before_privileges: false,
@@ -65,7 +73,7 @@ impl Station {
             prior_mode: before.mode,
         };
         let order = match heard {
-            Ok(Accepted::Nothing) => return,
+            Ok(Accepted::Nothing) => return None,
             Ok(Accepted::Mode) => Order::Mode(self.mode_below()),
             Ok(Accepted::Verdict(verdict)) => self.order(&verdict, mark).unwrap_or_else(|errno| {
                 note.refused = Some(errno);
@@ -80,7 +88,13 @@ impl Station {
         if let Order::Verdict { .. } = order {
             self.undecided = self.undecided.saturating_sub(1);
         }
-        model.with(Append { out, queue: self.number, order, original: &message, note: &note });
+        Some(Heard { message, order, note })
+    }
+
+    /// Appends to `out` what is to be sent for a request.
+    pub(crate) fn append(&self, model: DataModel, heard: &Heard<'_>, out: &mut Vec<u8>) {
+        let Heard { message, order, note } = heard;
+        model.with(Append { out, queue: self.number, order: *order, original: message, note });
     }
 
     /// The copy mode of the queue below. A peer that is not there gets nothing.
@@ -183,6 +197,26 @@ impl Station {
         }
         errno
     }
+}
+
+/// The reply to a request that is refused without asking the kernel, to `port_id`.
+pub(crate) fn refusal(model: DataModel, heard: &Heard<'_>, port_id: u32) -> Vec<u8> {
+    struct Refuse<'h>(&'h Heard<'h>, u32);
+    impl AbiVisitor for Refuse<'_> {
+        type Output = Vec<u8>;
+
+        fn visit<A: Abi>(self) -> Vec<u8> {
+            let Self(Heard { message, note, .. }, port_id) = self;
+            let head_len = HEADER_LEN + size_of::<ErrorMsg<A::Order>>();
+            let body_len = message.body.len();
+            let mut reply = vec![0; head_len + body_len + padding(body_len).len()];
+            let body = core::iter::once(message.body);
+            let mut to = Cut::new(&mut reply);
+            write_reply::<A::Order>(port_id, note.refused, message.header, body, &mut to);
+            reply
+        }
+    }
+    model.with(Refuse(heard, port_id))
 }
 
 /// Appends what is to be sent for a request.

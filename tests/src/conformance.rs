@@ -1,4 +1,5 @@
-//! The recorded conversations, replayed against the simulated kernel: [`run`], and the [`Report`] of it.
+//! The recorded conversations, replayed against what stands in for the recorded kernel, an [`Arm`]: [`run`], and the
+//! [`Report`] of it.
 //!
 //! What a recorded program sent is sent here, what happened to the machine happens here, and then everything that the
 //! recording has is compared: every byte of every message from the kernel, their order, the silence where nothing
@@ -7,7 +8,7 @@
 //!
 //! # What is not compared
 //!
-//! These are rules. Each of them holds in every conversation, and there is no list of exceptions.
+//! These are rules. Each of them holds in every conversation and on every arm, and there is no list of exceptions.
 //!
 //! - *Packet ids* are addresses of kernel memory. One of the recording stands for one of the simulated kernel, in
 //!   messages, requests and replies alike, and no two packets that wait may have the same.
@@ -20,6 +21,7 @@
 //! What the recording machine chose and the queue did not is taken from the recording, as input:
 //!
 //! - the port ids of programs, also one that the kernel chose for a second socket;
+//! - how many messages a receive buffer has room for: its size is made from what a message costs on the arm;
 //! - the wall clock, which stands at the recorded arrival time;
 //! - the rules, which queue at the hooks that there are messages from;
 //! - the packet that enters: the device and the mark, and the payload with its ports, IP id and checksums, are those of
@@ -27,15 +29,21 @@
 //!   to go to, a repeated letter. From there on the packet is the simulated kernel's.
 
 mod act;
+mod arm;
+mod bridged;
 mod ids;
 mod probe;
-mod programs;
 mod recorder;
+mod simulated;
 mod traffic;
 mod wanted;
+mod world;
 
 use core::fmt;
 
+pub use arm::Arm;
+
+use crate::namespace::Skipped;
 use crate::recording::{self, Conversation, Event, Item, Recording, RecordingError};
 
 /// The words and byte order of the recorded kernel.
@@ -49,26 +57,47 @@ type Model = ipq_proto::Lp64<zerocopy::LittleEndian>;
 /// # Errors
 ///
 /// If one of the files does not read as a recording.
-pub fn run() -> Result<Report, RecordingError> {
-    Ok(replay(&[recording::probe()?, recording::packets()?]))
+///
+/// The inner error says why the arm cannot be had here.
+pub fn run(arm: Arm) -> Result<Result<Report, Skipped>, RecordingError> {
+    Ok(replay_on(arm, &[recording::probe()?, recording::packets()?]))
+}
+
+/// Replays recordings against `ip_queue` of the simulated kernel.
+pub fn replay(recordings: &[Recording]) -> Report {
+    replay_on(Arm::Simulated, recordings).unwrap_or_default()
 }
 
 /// Replays recordings, each on a machine of its own.
-pub fn replay(recordings: &[Recording]) -> Report {
-    let conversations = recordings.iter().flat_map(|recording| {
-        let machine = probe::machine();
-        recording.conversations.iter().map(move |conversation| {
+///
+/// # Errors
+///
+/// If the arm cannot be had here.
+pub fn replay_on(arm: Arm, recordings: &[Recording]) -> Result<Report, Skipped> {
+    let mut report = Report::default();
+    for recording in recordings {
+        let mut world = arm.world()?;
+        for conversation in &recording.conversations {
+            if let Some(reason) = arm.leaves_out(conversation) {
+                report.left_out.push((name(conversation), reason));
+                continue;
+            }
             let mut log = Log::new(recording.file, conversation);
             match conversation.items.first() {
                 Some(Item { event: Event::Recorder(recorder), .. }) => {
-                    recorder::replay(conversation, recorder, &mut log);
+                    recorder::replay(conversation, recorder, arm, &mut log);
                 }
-                _ => probe::replay(conversation, &machine, &mut log),
+                _ => probe::replay(conversation, &mut *world, &mut log),
             }
-            log.report
-        })
-    });
-    Report { conversations: conversations.collect() }
+            report.conversations.push(log.report);
+        }
+    }
+    Ok(report)
+}
+
+/// What a conversation is called in a report.
+fn name(conversation: &Conversation) -> String {
+    format!("{} {}", conversation.family, conversation.heading)
 }
 
 /// What came of a replay. It prints a line for each conversation, with the differences below it, and a total.
@@ -76,6 +105,8 @@ pub fn replay(recordings: &[Recording]) -> Report {
 pub struct Report {
     /// The conversations, in the order of the recordings.
     pub conversations: Vec<ConversationReport>,
+    /// Conversations that cannot be replayed there, and why.
+    pub left_out: Vec<(String, &'static str)>,
 }
 
 /// What came of one conversation.
@@ -119,6 +150,9 @@ impl fmt::Display for Report {
         for conversation in &self.conversations {
             writeln!(f, "{conversation}")?;
         }
+        for (name, reason) in &self.left_out {
+            writeln!(f, "{name}: left out: {reason}")?;
+        }
         let conversations = self.conversations.len();
         let (exchanges, differences) = (self.exchanges(), self.differences().count());
         write!(f, "{conversations} conversations, {exchanges} exchanges, {differences} differences")
@@ -150,7 +184,7 @@ struct Log {
 
 impl Log {
     fn new(file: &'static str, conversation: &Conversation) -> Self {
-        let name = format!("{} {}", conversation.family, conversation.heading);
+        let name = name(conversation);
         let report = ConversationReport { name, exchanges: 0, differences: Vec::new() };
         Self { file, line: 0, report }
     }

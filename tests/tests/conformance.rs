@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use ipq_tests::conformance::{self, Report};
+use ipq_tests::conformance::{self, Arm, Report};
+use ipq_tests::namespace;
 use ipq_tests::recording::{self, Counters, Event, Packet, Received, Recording};
 
 /// Where the id is in a packet message.
@@ -24,6 +25,24 @@ fn the_simulated_kernel_says_what_the_real_one_said() {
     let report = conformance::replay(&recordings());
     assert_eq!(report.differences().count(), 0, "\n{report}");
     assert_eq!((report.conversations.len(), report.exchanges()), (60, 981));
+}
+
+#[test]
+fn the_bridge_over_the_simulated_kernel_says_what_ip_queue_said() {
+    let report = conformance::replay_on(Arm::BridgeOnSimulated, &recordings()).expect("an arm");
+    assert_eq!(report.differences().count(), 0, "\n{report}");
+    assert_eq!((report.conversations.len(), report.left_out.len()), (59, 1));
+}
+
+#[test]
+fn the_bridge_over_the_real_kernel_says_what_ip_queue_said() {
+    let name = "conformance::the_bridge_over_the_real_kernel_says_what_ip_queue_said";
+    namespace::run(name, || {
+        let report = conformance::replay_on(Arm::BridgeOnReal, &recordings())?;
+        assert_eq!(report.differences().count(), 0, "\n{report}");
+        assert_eq!((report.conversations.len(), report.left_out.len()), (46, 14));
+        Ok(())
+    });
 }
 
 #[test]

@@ -1,19 +1,16 @@
 //! A conversation of programs that say everything and print everything: the kernel's rules, one by one.
 
-use std::collections::VecDeque;
-
 use ipq_proto::netlink::{self, HEADER_LEN};
-use ipq_proto::{Family, Hook, Verdict};
-use ipq_sim::{Fate, IpQueueStatus, Kernel, Match, Outcome, Target};
-use ipq_sys::{Protocol, Received, Transport};
+use ipq_proto::{DeviceName, Family, Verdict};
+use ipq_sys::{IpQueueStatus, Protocol, Received};
 use zerocopy::LittleEndian;
 
+use super::Log;
 use super::act::Act;
 use super::ids::Ids;
-use super::programs::Programs;
-use super::traffic::{loopback, udp, udp_data};
+use super::traffic::{loopback, udp};
 use super::wanted::{ID_OF_VERDICT, Wanted, describe, id_at, verdict_id};
-use super::{Log, MODEL};
+use super::world::World;
 use crate::recording::{self, Conversation, Counters, Event, Item, Meaning, Sent};
 
 /// More than any datagram of a recording.
@@ -25,30 +22,17 @@ const MAX_LENGTH: u32 = 1024;
 /// The flag of recvmsg(2) that says that a datagram was cut: `MSG_TRUNC`.
 const TRUNCATED: u32 = 0x20;
 
-/// The machine of the recording, on which all conversations of a file are held: both modules, and `OUTPUT -j QUEUE`.
-pub(super) fn machine() -> Kernel {
-    let kernel = Kernel::builder().data_model(MODEL).build();
-    for family in Family::ALL {
-        kernel.load_ip_queue(family);
-    }
-    kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
-    kernel
-}
-
-/// Replays `conversation` on the `kernel` that those before it have left.
-pub(super) fn replay(conversation: &Conversation, kernel: &Kernel, log: &mut Log) {
+/// Replays `conversation` in the `world` that those before it have left.
+pub(super) fn replay(conversation: &Conversation, world: &mut dyn World, log: &mut Log) {
     let family = conversation.family;
-    kernel.device_up("lo");
-    kernel.take_outcomes();
+    world.begin(family);
     let mut replay = Replay {
-        kernel: kernel.clone(),
+        world,
         family,
-        programs: Programs::new(kernel, Protocol::ip_queue(family)),
-        netfilter: Programs::new(kernel, Protocol::Netfilter),
-        asks_netfilter: false,
+        own: Protocol::ip_queue(family),
+        asked: Protocol::ip_queue(family),
         speaker: 0,
         ids: Ids::default(),
-        delivered: VecDeque::new(),
         log,
     };
     let mut items = conversation.items.as_slice();
@@ -61,19 +45,15 @@ pub(super) fn replay(conversation: &Conversation, kernel: &Kernel, log: &mut Log
 
 /// A conversation that is going on.
 struct Replay<'l> {
-    kernel: Kernel,
+    world: &'l mut dyn World,
     family: Family,
-    /// With sockets to `ip_queue`.
-    programs: Programs,
-    /// With sockets to `nfnetlink_queue`.
-    netfilter: Programs,
-    /// Whether the last request was to `nfnetlink_queue`.
-    asks_netfilter: bool,
+    /// The protocol of `ip_queue`.
+    own: Protocol,
+    /// The protocol of the last request, which may be `nfnetlink_queue`.
+    asked: Protocol,
     /// The port id of the program that spoke of itself last.
     speaker: u32,
     ids: Ids,
-    /// What has arrived and was not received yet.
-    delivered: VecDeque<Outcome>,
     log: &'l mut Log,
 }
 
@@ -89,15 +69,15 @@ impl Replay<'_> {
             Event::Silence { .. } => self.is_silent(),
             Event::ReceiveFailed { errno } => {
                 let wanted = (*errno == ipq_proto::Errno::ENOBUFS.0).then_some(Received::Overrun);
-                let found = self.programs.receive(self.peer(), &mut [0; HEADER_LEN]);
+                let found = self.receive_for(self.own, None, &mut [0; HEADER_LEN]);
                 self.log.compare(&wanted, &found.ok());
             }
             Event::Transmit { text, .. } => self.transmit(text),
             Event::Delivered { len, text } => self.is_delivered(*len, text),
             Event::NotDelivered { .. } => {
-                self.collect();
-                if let Some(outcome) = self.delivered.pop_front() {
-                    self.log.differs("no delivery", format!("{outcome:?}"));
+                if let Some(data) = self.world.delivered(self.family, false) {
+                    let found = String::from_utf8_lossy(&data);
+                    self.log.differs("no delivery", format!("{} bytes {found:?}", data.len()));
                 }
             }
             Event::Counters { counters, after_exit } => {
@@ -117,22 +97,36 @@ impl Replay<'_> {
     }
 
     fn open(&mut self, port_id: u32, privileged: bool) {
-        if let Err(error) = self.programs.open(port_id, privileged) {
-            self.log.differs(format!("a socket with port id {port_id}"), error.to_string());
+        if let Err(errno) = self.world.open(self.own, port_id, privileged) {
+            self.log.differs(format!("a socket with port id {port_id}"), errno.to_string());
         }
     }
 
     /// All programs end, and the script puts the sysctl back.
     fn exit(&mut self) {
-        self.programs.exit();
-        self.netfilter.exit();
+        for protocol in [self.own, Protocol::Netfilter] {
+            for port_id in self.world.port_ids(protocol) {
+                self.world.close(protocol, port_id);
+            }
+        }
         self.ids.flushed();
-        self.kernel.set_queue_max_length(self.family, MAX_LENGTH);
+        self.world.set_max_length(self.family, MAX_LENGTH);
     }
 
     /// The port id of the program that gets the packets.
-    fn peer(&self) -> u32 {
-        self.kernel.ip_queue_status(self.family).map_or(0, |status| status.peer_port_id)
+    fn peer(&mut self) -> u32 {
+        self.world.status(self.family).map_or(0, |status| status.peer_port_id)
+    }
+
+    /// What is there for a socket, or for that of the program that gets the packets.
+    fn receive_for(
+        &mut self,
+        protocol: Protocol,
+        port_id: Option<u32>,
+        buffer: &mut [u8],
+    ) -> Result<Received, String> {
+        let port_id = port_id.unwrap_or_else(|| self.peer());
+        self.world.receive(protocol, port_id, buffer)
     }
 
     /// Who sent a request: the reply's header has the port id of its socket, and where none came, the request has it.
@@ -152,16 +146,11 @@ impl Replay<'_> {
         let mut datagram =
             if sent.is_whole() { sent.bytes.clone() } else { rebuilt(sent, self.family, sender) };
         self.translate(&mut datagram);
-        self.asks_netfilter = sent.description.starts_with("nfnetlink_queue ");
-        if let Err(error) = self.asked().send(sender, &datagram) {
-            self.log.differs(format!("{} bytes sent", sent.returned), error.to_string());
+        let asks_netfilter = sent.description.starts_with("nfnetlink_queue ");
+        self.asked = if asks_netfilter { Protocol::Netfilter } else { self.own };
+        if let Err(error) = self.world.send(self.asked, sender, &datagram) {
+            self.log.differs(format!("{} bytes sent", sent.returned), error);
         }
-        self.kernel.run();
-    }
-
-    /// Those who spoke to the queue that was last spoken to.
-    fn asked(&mut self) -> &mut Programs {
-        if self.asks_netfilter { &mut self.netfilter } else { &mut self.programs }
     }
 
     /// Puts the ids of the simulated kernel into the verdicts of a datagram. The kernel reads only the first one.
@@ -185,8 +174,8 @@ impl Replay<'_> {
     fn receive(&mut self, wanted: &recording::Received) {
         let mut buffer = vec![0; BUFFER_LEN];
         let found = match wanted.error {
-            Some(_) => self.asked().receive(wanted.header.pid, &mut buffer),
-            None => self.programs.receive(self.peer(), &mut buffer),
+            Some(_) => self.receive_for(self.asked, Some(wanted.header.pid), &mut buffer),
+            None => self.receive_for(self.own, None, &mut buffer),
         };
         match found {
             Ok(Received::Datagram { len }) => {
@@ -202,9 +191,9 @@ impl Replay<'_> {
     /// Nobody has anything to receive.
     fn is_silent(&mut self) {
         let mut buffer = vec![0; BUFFER_LEN];
-        for programs in [&mut self.programs, &mut self.netfilter] {
-            for port_id in programs.port_ids() {
-                let found = match programs.receive(port_id, &mut buffer) {
+        for protocol in [self.own, Protocol::Netfilter] {
+            for port_id in self.world.port_ids(protocol) {
+                let found = match self.world.receive(protocol, port_id, &mut buffer) {
                     Ok(Received::TimedOut) => continue,
                     Ok(Received::Datagram { len }) => describe(&buffer[..len]),
                     other => format!("{other:?}"),
@@ -219,63 +208,64 @@ impl Replay<'_> {
         if let Some(length) = text.strip_prefix("maxlen").and_then(|length| length.parse().ok()) {
             self.set_max_length(length);
         }
-        self.kernel.send(self.family, &udp(loopback(self.family), text.as_bytes()));
-        self.kernel.run();
-    }
-
-    fn collect(&mut self) {
-        let outcomes = self.kernel.take_outcomes().into_iter();
-        self.delivered.extend(outcomes.filter(|outcome| outcome.fate == Fate::Delivered));
+        self.world.transmit(self.family, text.as_bytes());
     }
 
     /// The next datagram has so many bytes, which begin with `text`: the program printed no more than 60.
     fn is_delivered(&mut self, len: usize, text: &str) {
-        self.collect();
         let wanted = || format!("{len} bytes {text:?}");
-        let Some(outcome) = self.delivered.pop_front() else {
+        let Some(data) = self.world.delivered(self.family, true) else {
             return self.log.differs(wanted(), "nothing");
         };
-        let data = udp_data(self.family, &outcome.data).unwrap_or_default();
         if data.len() != len || !data.starts_with(text.as_bytes()) {
-            let found = String::from_utf8_lossy(data);
+            let found = String::from_utf8_lossy(&data);
             self.log.differs(wanted(), format!("{} bytes {found:?}", data.len()));
         }
     }
 
     fn has_counters(&mut self, wanted: &Counters) {
-        match self.kernel.ip_queue_status(self.family) {
+        match self.world.status(self.family) {
             Some(status) => self.log.compare(wanted, &counters(&status)),
             None => self.log.differs(format!("{wanted:?}"), "no module"),
         }
     }
 
     fn set_max_length(&mut self, length: i32) {
-        self.kernel.set_queue_max_length(self.family, length.cast_unsigned());
+        self.world.set_max_length(self.family, length.cast_unsigned());
     }
 
     fn act(&mut self, act: Act<'_>) {
         match act {
             Act::DropPrivileges => {
-                self.programs.close(self.speaker);
+                self.world.close(self.own, self.speaker);
                 self.open(self.speaker, false);
             }
-            Act::SetReceiveBuffer(len) => self.configure(|socket| socket.set_receive_buffer(len)),
-            Act::IgnoreOverruns => self.configure(|socket| socket.report_overruns(false)),
+            Act::SetReceiveBuffer(len) => {
+                let set = self.world.set_receive_buffer(self.own, self.speaker, len);
+                self.log.compare(&Ok(()), &set);
+            }
+            Act::IgnoreOverruns => {
+                let set = self.world.ignore_overruns(self.own, self.speaker);
+                self.log.compare(&Ok(()), &set);
+            }
             Act::ReceiveCut { buffer_len, len, flags, message_len } => {
                 self.receive_cut(buffer_len, (len, flags, message_len));
             }
             Act::ReceiveNothing => self.is_silent(),
             Act::BindRefused { port_id, errno } => {
-                let refused = self.programs.open(port_id, true).err().map(|error| error.errno.0);
+                let refused = self.world.open(self.own, port_id, true).err().map(|errno| errno.0);
                 self.log.compare(&Some(errno), &refused);
             }
             Act::Bind(port_id) => self.open(port_id, true),
             Act::Close(port_id) => self.close(port_id),
             Act::CloseOwn => self.close(self.speaker),
-            Act::CloseOneDescriptor => self.programs.replace_descriptor(self.speaker),
-            Act::KillOwner => self.close(self.peer()),
+            Act::CloseOneDescriptor => self.world.replace_descriptor(self.own, self.speaker),
+            Act::KillOwner => {
+                let peer = self.peer();
+                self.close(peer);
+            }
             Act::DeviceDown(device) => {
-                self.kernel.device_down(device);
+                self.world.device_down(DeviceName::new(device).unwrap_or_default());
                 self.ids.flushed();
             }
             Act::SetMaxLength(length) => self.set_max_length(length),
@@ -286,26 +276,16 @@ impl Replay<'_> {
 
     fn close(&mut self, port_id: u32) {
         let was_peer = self.peer() == port_id;
-        self.programs.close(port_id);
+        self.world.close(self.own, port_id);
         if was_peer {
             self.ids.flushed();
-        }
-    }
-
-    fn configure(
-        &mut self,
-        option: impl FnOnce(&mut ipq_sim::Socket) -> Result<(), ipq_sys::Error>,
-    ) {
-        let set = self.programs.socket(self.speaker).map(option);
-        if !matches!(set, Some(Ok(()))) {
-            self.log.differs("an option that can be set", format!("{set:?}"));
         }
     }
 
     /// A message is read into a buffer that is too small for it.
     fn receive_cut(&mut self, buffer_len: usize, wanted: (usize, u32, u32)) {
         let mut buffer = vec![0; buffer_len];
-        let (len, flags) = match self.programs.receive(self.peer(), &mut buffer) {
+        let (len, flags) = match self.receive_for(self.own, None, &mut buffer) {
             Ok(Received::Truncated { len, .. }) => (len, TRUNCATED),
             Ok(Received::Datagram { len }) => (len, 0),
             other => return self.log.differs(format!("{wanted:?}"), format!("{other:?}")),
@@ -321,7 +301,7 @@ impl Replay<'_> {
     fn has_handler(&mut self, protocol_family: u32, name: &str) {
         let modules = [(Family::Ipv4, 2, "ip_queue"), (Family::Ipv6, 10, "ip6_queue")];
         let module = modules.into_iter().find(|(_, number, _)| *number == protocol_family);
-        let loaded = module.filter(|(family, ..)| self.kernel.ip_queue_status(*family).is_some());
+        let loaded = module.filter(|(family, ..)| self.world.status(*family).is_some());
         self.log.compare(&Some(name), &loaded.map(|(_, _, name)| name));
     }
 }

@@ -3,14 +3,16 @@
 use core::net::IpAddr;
 use std::io::IoSlice;
 
+use ipq_bridge::Bridge;
 use ipq_proto::ip_queue::{MODE, ModeMsg, PacketMsg, VERDICT, VerdictMsg};
 use ipq_proto::netlink::{Body, Flags, Framed, HEADER_LEN, Header, MessageType};
 use ipq_proto::{EncodeError, HardwareAddress, Hook, Verdict};
 use ipq_sim::capture::Timestamp;
-use ipq_sim::{Device, Kernel, Match, Socket, SocketOptions, Target};
-use ipq_sys::{Deadline, Received, Transport};
+use ipq_sim::{Device, Kernel, Match, SocketOptions, Target};
+use ipq_sys::{Deadline, IpQueueStatus, Protocol, Received, Transport};
 use zerocopy::{Immutable, IntoBytes, LittleEndian};
 
+use super::Arm;
 use super::ids::Ids;
 use super::probe::counters;
 use super::traffic::{completed, loopback, udp};
@@ -21,22 +23,28 @@ use crate::recording::{self, Conversation, Event, Recorder};
 /// More than any datagram of a recording.
 const BUFFER_LEN: usize = 100_000;
 
+/// The queue that packets go to where it has a number.
+const QUEUE: u16 = 5;
+
+/// What `/proc` says of a queue that nobody has asked anything of yet.
+const NEW: &str = "Queue max. length : 1024";
+
 /// Who sent the frames that came in, 02:..:bb in the heading. What came in by the tun device had no frame.
 const NEIGHBOUR: [u8; 6] = [2, 0, 0, 0, 0, 0xbb];
 
 /// Replays `conversation` on a machine of its own.
 ///
 /// The program prints a certain number of messages and exits, so whatever follows the last one is after its exit.
-pub(super) fn replay(conversation: &Conversation, recorder: &Recorder, log: &mut Log) {
+pub(super) fn replay(conversation: &Conversation, recorder: &Recorder, arm: Arm, log: &mut Log) {
     let messages: Vec<_> = messages(conversation).collect();
-    let kernel = machine(conversation);
+    let kernel = machine(conversation, arm);
     let mut program = None;
     let mut ids = Ids::default();
     let mut printed = 0;
     for item in &conversation.items {
         log.begin(item);
         match &item.event {
-            Event::Recorder(_) => program = started(&kernel, recorder, log),
+            Event::Recorder(_) => program = started(&kernel, recorder, arm, log),
             Event::Receive(wanted) => {
                 if printed == 0 {
                     enter(&kernel, conversation, wanted, log);
@@ -53,8 +61,13 @@ pub(super) fn replay(conversation: &Conversation, recorder: &Recorder, log: &mut
                 }
             }
             Event::Counters { counters: wanted, .. } => {
-                let found = kernel.ip_queue_status(recorder.family).map(|status| counters(&status));
-                log.compare(&Some(*wanted), &found);
+                // Without its program a bridge is gone, and begins anew.
+                let status = match (&program, arm.is_bridge()) {
+                    (_, false) => kernel.ip_queue_status(recorder.family),
+                    (Some(program), true) => program.socket.kernel_status().ip_queues.pop(),
+                    (None, true) => IpQueueStatus::parse(recorder.family, NEW).ok(),
+                };
+                log.compare(&Some(*wanted), &status.map(|status| counters(&status)));
             }
             other => log.differs("a packet message or counters", format!("{other:?}")),
         }
@@ -71,7 +84,7 @@ fn messages(conversation: &Conversation) -> impl Iterator<Item = &recording::Rec
 
 /// The recording machine: a dummy, a tap and a tun device, a network behind the first of them, and a rule at each hook
 /// that the conversation has a message from. Its wall clock stands at the arrival.
-fn machine(conversation: &Conversation) -> Kernel {
+fn machine(conversation: &Conversation, arm: Arm) -> Kernel {
     let network = "10.9.0.0/24".parse().expect("a network");
     let builder = Kernel::builder()
         .data_model(MODEL)
@@ -81,10 +94,15 @@ fn machine(conversation: &Conversation) -> Kernel {
         .device(Device::point_to_point("tun0"))
         .route(network, "dummy0");
     let kernel = builder.build();
-    kernel.load_ip_queue(conversation.family);
+    if !arm.is_bridge() {
+        kernel.load_ip_queue(conversation.family);
+    }
     // With `ip_queue` as the handler, the number makes no difference.
     let is_numbered = conversation.heading.contains("NFQUEUE");
-    let target = if is_numbered { Target::nfqueue(5) } else { Target::Queue };
+    let target = match (is_numbered, arm.is_bridge()) {
+        (_, true) | (true, _) => Target::nfqueue(QUEUE),
+        (false, false) => Target::Queue,
+    };
     let packets = messages(conversation).filter_map(|received| received.packet.as_ref());
     let mut hooks: Vec<_> = packets.map(|packet| Hook(packet.hook)).collect();
     hooks.sort_unstable();
@@ -134,25 +152,38 @@ fn address(word: &str) -> Option<IpAddr> {
 
 /// The program that prints.
 struct Program {
-    socket: Socket,
+    socket: Box<dyn Transport>,
     port_id: u32,
 }
 
 /// The program, after it has set its mode.
-fn started(kernel: &Kernel, recorder: &Recorder, log: &mut Log) -> Option<Program> {
+fn started(kernel: &Kernel, recorder: &Recorder, arm: Arm, log: &mut Log) -> Option<Program> {
     let sizes = (size_of::<PacketMsg<Model>>(), size_of::<VerdictMsg<Model>>());
     log.compare(&(recorder.packet_msg_len, recorder.peer_msg_len), &sizes);
     let port_id = recorder.port_id;
-    let options = SocketOptions { port_id: Some(port_id), ..SocketOptions::default() };
-    let mut program = match kernel.open_socket(recorder.family, options) {
+    let mut program = match socket(kernel, recorder, arm) {
         Ok(socket) => Program { socket, port_id },
         Err(error) => {
-            log.differs("a socket", error.to_string());
+            log.differs("a socket", error);
             return None;
         }
     };
     program.request(MODE, ModeMsg::<Model>::from_raw(recorder.mode, recorder.range), log);
     Some(program)
+}
+
+/// Its socket.
+fn socket(kernel: &Kernel, recorder: &Recorder, arm: Arm) -> Result<Box<dyn Transport>, String> {
+    let Recorder { family, port_id, .. } = *recorder;
+    let options = SocketOptions { port_id: Some(port_id), ..SocketOptions::default() };
+    if !arm.is_bridge() {
+        let socket = kernel.open_socket(family, options);
+        return socket.map(|socket| Box::new(socket) as _).map_err(|error| error.to_string());
+    }
+    let below = kernel.open_socket_for(Protocol::Netfilter, options);
+    let below = below.map_err(|error| error.to_string())?;
+    let bridge = Bridge::claim(below, QUEUE, family, ipq_bridge::Options::default());
+    bridge.map(|bridge| Box::new(bridge) as _).map_err(|error| error.to_string())
 }
 
 impl Program {

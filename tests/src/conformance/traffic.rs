@@ -1,9 +1,16 @@
 //! Packets as the recording programs sent them.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
 
 use etherparse::PacketBuilder;
 use ipq_proto::Family;
+
+/// The port that the programs sent to.
+pub(super) const PORT: u16 = 9999;
+
+/// How long to wait for what must arrive. Only a conversation that differs waits so long.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the programs filled long datagrams with.
 const FILL: u8 = b'A';
@@ -14,7 +21,7 @@ pub(super) fn udp(destination: IpAddr, data: &[u8]) -> Vec<u8> {
         IpAddr::V4(to) => PacketBuilder::ipv4(to.octets(), to.octets(), 64),
         IpAddr::V6(to) => PacketBuilder::ipv6(to.octets(), to.octets(), 64),
     };
-    let builder = builder.udp(40_000, 9999);
+    let builder = builder.udp(40_000, PORT);
     let mut packet = Vec::with_capacity(builder.size(data.len()));
     builder.write(&mut packet, data).expect("a datagram that fits");
     packet

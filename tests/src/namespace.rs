@@ -40,6 +40,11 @@ pub fn run_unprivileged(path: &str, body: impl FnOnce() -> Outcome) {
     run_behind(path, STRANGER, body);
 }
 
+/// Whether this is such a child.
+pub fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
 fn run_behind(path: &str, behind: &[&'static str], body: impl FnOnce() -> Outcome) {
     let (_, test) = path.split_once("::").unwrap();
     if env::var_os(INSIDE).is_some_and(|inside| inside == test) {

@@ -8,29 +8,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
 
-/// Makes tests of these functions, on each kernel that there is.
-macro_rules! on_every_kernel {
-    ($($body:ident),+ $(,)?) => {
-        mod on_the_real_kernel {
-            $(
-                #[test]
-                fn $body() {
-                    let name = concat!(module_path!(), "::", stringify!($body));
-                    crate::real::run(name, |network| super::$body(network));
-                }
-            )+
-        }
-        mod on_a_simulated_kernel {
-            $(
-                #[test]
-                fn $body() {
-                    let name = concat!(module_path!(), "::", stringify!($body));
-                    crate::simulated::run(name, |network| super::$body(network));
-                }
-            )+
-        }
-    };
-}
+#[macro_use(on_every_kernel)]
+extern crate ipq_tests;
 
 mod asynchronous;
 mod basics;

@@ -33,18 +33,18 @@ const PACKED_LEN: usize = 1 << 15;
 ///
 /// It has one user, who is there when it is made and gone when it is dropped. The kernel then drops what is queued.
 pub struct Bridge<T> {
-    below: T,
+    pub(crate) below: T,
     pub(crate) station: Station,
-    max_length: u32,
+    pub(crate) max_length: u32,
     statistics: Statistics,
     /// What is received from below.
-    inbox: Vec<u8>,
+    pub(crate) inbox: Vec<u8>,
     /// The same, several at once; made when it is first asked for.
     inboxes: Option<Batch>,
     /// A request that was given in parts, put together.
     request: Vec<u8>,
     /// What is sent below.
-    outbox: Vec<u8>,
+    pub(crate) outbox: Vec<u8>,
 }
 
 /// The state before a request.

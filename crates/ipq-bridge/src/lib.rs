@@ -40,6 +40,7 @@ mod bridge;
 mod carried;
 mod cut;
 mod kernel;
+mod moving;
 mod open;
 mod packet;
 mod station;

@@ -98,7 +98,7 @@ impl Station {
     }
 
     /// The copy mode of the queue below. A peer that is not there gets nothing.
-    fn mode_below(&self) -> CopyMode {
+    pub(crate) fn mode_below(&self) -> CopyMode {
         let is_here = self.listener.peer == Some(self.port_id);
         if is_here { self.listener.mode } else { CopyMode::None }
     }

@@ -1,0 +1,2 @@
+/* The other name of <libipq.h>. SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "../libipq.h"

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::install_c;
 use crate::tool::{Outcome, cargo, command, root, run as call, succeeds};
 
 /// What encloses the section of a document that `--write` makes again.
@@ -17,9 +18,10 @@ const BEGIN: &str = "<!-- bench-kernel: begin -->";
 const END: &str = "<!-- bench-kernel: end -->";
 
 /// The receivers in C: the program, whom it stands for, and what it is linked with.
-const C_PROGRAMS: [CProgram; 2] = [
+const C_PROGRAMS: [CProgram; 3] = [
     CProgram { name: "bare", peer: "bare loop", library: None },
     CProgram { name: "callback", peer: "libnetfilter_queue", library: Some("netfilter_queue") },
+    CProgram { name: "libipq", peer: "libipq", library: Some("ipq") },
 ];
 
 /// Ways to a network namespace of one's own: as root, and without.
@@ -37,7 +39,8 @@ pub(crate) struct Args {
     /// Measure under these loads only: udp-64, udp-1400, udp-9000, tcp, tcp-gso.
     #[arg(long = "load")]
     loads: Vec<String>,
-    /// Measure these receivers only: ours, libnetfilter-queue, nfq-crate, bare, bare-batched.
+    /// Measure these receivers only: ours, ours-one-by-one, libipq, libnetfilter-queue, nfq-crate, bare,
+    /// bare-batched.
     #[arg(long = "receiver")]
     receivers: Vec<String>,
     /// Put the tables into this file, between its marker comments.
@@ -63,7 +66,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let target = target_directory();
     call(cargo("build --release --locked --manifest-path bench/Cargo.toml"))?;
     let c_programs = target.join("bench-c");
-    build_c_programs(&c_programs)?;
+    let libipq = c_programs.join("prefix");
+    install_c::run(&install_c::Args::release(libipq.clone()))?;
+    build_c_programs(&c_programs, &libipq)?;
     let mut measure = command("unshare", namespace);
     measure.arg(target.join("release/measure")).args(args.of_measure());
     measure.arg("--c-programs").arg(c_programs).arg("--outside").arg(own_namespace()?);
@@ -84,13 +89,13 @@ impl Args {
 }
 
 /// Compiles the programs in C. One that cannot be compiled is left out, with the reason.
-fn build_c_programs(target: &Path) -> Outcome {
+fn build_c_programs(target: &Path, libipq: &Path) -> Outcome {
     fs::create_dir_all(target).map_err(|error| format!("{}: {error}", target.display()))?;
     for program in &C_PROGRAMS {
         let path = target.join(program.name);
         // What is left of an earlier time must not be measured.
         let _ = fs::remove_file(&path);
-        if let Err(why) = program.build(&path) {
+        if let Err(why) = program.build(&path, libipq) {
             println!("skipped: {}: {why}", program.peer);
         }
     }
@@ -98,9 +103,12 @@ fn build_c_programs(target: &Path) -> Outcome {
 }
 
 impl CProgram {
-    fn build(&self, path: &Path) -> Outcome {
+    fn build(&self, path: &Path, libipq: &Path) -> Outcome {
         let mut gcc = command("gcc", "-O2 -Wall -Wextra -Werror -o");
         gcc.arg(path).arg(format!("bench/c/{}.c", self.name)).arg("bench/c/receiver.c");
+        let (include, lib) = (libipq.join("include"), libipq.join("lib"));
+        gcc.arg("-I").arg(include).arg("-L").arg(&lib);
+        gcc.arg(format!("-Wl,-rpath,{}", lib.display()));
         gcc.args(self.library.map(|library| format!("-l{library}")));
         let output = gcc.output().map_err(|error| format!("cannot start gcc: {error}"))?;
         if output.status.success() {

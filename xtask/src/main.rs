@@ -6,6 +6,7 @@ mod bench_kernel;
 mod ci;
 mod fuzz;
 mod golden;
+mod install_c;
 mod tidy;
 mod tool;
 
@@ -35,6 +36,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build libipq for C and install it, with headers and manual pages.
+    InstallC(install_c::Args),
     /// Replay the recordings of a real kernel against the simulated one, and print where they differ.
     Conformance,
     /// Run the fuzz targets, one after the other (needs cargo-fuzz and a nightly compiler).
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Ci => return ci::run(),
         Task::Tidy => tidy::run(),
         Task::Golden { check } => golden::run(check),
+        Task::InstallC(args) => install_c::run(&args),
         Task::Conformance => {
             tool::run(cargo("run --quiet --package ipq-tests --bin ipq-conformance"))
         }

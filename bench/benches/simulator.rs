@@ -113,8 +113,9 @@ fn depth(criterion: &mut Criterion) {
         let order = if is_reversed { "reverse order" } else { "arrival order" };
         let mut group = criterion.benchmark_group(format!("packets waiting, verdicts in {order}"));
         group.sample_size(10);
-        for (front, depth) in
-            [Front::IpQueue, Front::Nfqueue].into_iter().flat_map(|front| DEPTHS.map(|n| (front, n)))
+        for (front, depth) in [Front::IpQueue, Front::Nfqueue]
+            .into_iter()
+            .flat_map(|front| DEPTHS.map(|n| (front, n)))
         {
             let (kernel, queue) = open(front);
             let (mut program, packet) = (Program::new(queue), packet());

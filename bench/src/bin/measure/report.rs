@@ -33,7 +33,10 @@ impl Results {
     /// Nothing yet.
     pub(crate) fn new(loads: &[Load], receivers: &[Receiver], bench: &Bench, rounds: u32) -> Self {
         let row = |&receiver| Row { receiver, samples: Vec::new() };
-        let table = |&load| Table { load, rows: receivers.iter().map(row).collect() };
+        let table = |&load: &Load| {
+            let able = receivers.iter().filter(|receiver| !load.is_gso() || receiver.takes_gso());
+            Table { load, rows: able.map(row).collect() }
+        };
         let tables = loads.iter().map(table).collect();
         Self { tables, conditions: conditions(bench, rounds) }
     }
@@ -106,8 +109,13 @@ impl Table {
         }))
     }
 
-    /// What does not add up.
+    /// What the C library costs, and what does not add up.
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let libipq = self.rows.iter().find(|row| row.receiver == Receiver::Libipq);
+        if let Some(ratio) = libipq.and_then(|row| self.ratio(row, Receiver::OursOneByOne)) {
+            let ratio = show(Some(ratio), 3);
+            writeln!(f, "\nlibipq for C × ipq, both one by one: {ratio}.")?;
+        }
         for Row { receiver, samples } in &self.rows {
             let failed = samples.iter().filter(|sample| sample.is_none()).count();
             if failed > 0 {

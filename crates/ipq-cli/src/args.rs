@@ -4,22 +4,26 @@ mod compare;
 mod decode;
 mod doctor;
 mod dump;
+mod generate;
 mod passer;
 mod queue;
 mod replay;
 mod sim;
+mod status;
 mod transport;
 
 pub use compare::CompareArgs;
 pub use decode::{DecodeArgs, FormatArg, OrderArg, ProtocolArg, WordArg};
 pub use doctor::{DoctorArgs, HookArg, TrafficArg};
 pub use dump::{DropArgs, DumpArgs, RecordArgs};
+pub use generate::{CompletionsArgs, ManArgs};
 pub(crate) use passer::check_verdict;
 pub use passer::{CopyArg, PasserArgs, VerdictArg};
 pub use queue::QueueArgs;
 pub(crate) use queue::is_simulated;
 pub use replay::ReplayArgs;
 pub use sim::{ApplicationArg, SimCommand, SimRunArgs};
+pub use status::StatusArgs;
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -55,6 +59,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Compare two logs of verdicts, packet by packet.
     Compare(CompareArgs),
+    /// Show the kernel's packet queues: who has them, what waits in them, what was lost.
+    Status(StatusArgs),
     /// Say what messages of a packet queue mean, and where they are wrong.
     Decode(DecodeArgs),
     /// Say what is missing to make a queue work here, and how to get it.
@@ -62,6 +68,10 @@ pub enum Command {
     /// Run a simulated kernel.
     #[command(subcommand)]
     Sim(SimCommand),
+    /// Print what a shell needs to complete commands and options.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands.
+    Man(ManArgs),
 }
 
 /// Refuses to write to the capture that is read.

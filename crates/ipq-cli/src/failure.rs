@@ -26,6 +26,7 @@ pub(crate) enum Failure {
         error: io::Error,
     },
     Signals(io::Error),
+    Waiting(io::Error),
     Scenario(ScenarioError),
     /// Two runs with the same seed differ, first in this event.
     NotRepeatable {
@@ -55,6 +56,7 @@ impl fmt::Display for Failure {
             Self::Capture(error) => error.fmt(f),
             Self::Written { path, error } => write!(f, "writing {}: {error}", path.display()),
             Self::Input { path, problem } => write!(f, "reading {}: {problem}", path.display()),
+            Self::Waiting(error) => write!(f, "waiting: {error}"),
             Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
             Self::Scenario(error) => error.fmt(f),
             Self::NotRepeatable { seed, line } => write!(

@@ -11,6 +11,7 @@ mod doctor;
 mod engine;
 mod failure;
 mod filter;
+mod generate;
 mod hexdump;
 mod json;
 mod metadata;
@@ -20,14 +21,15 @@ mod recording;
 mod show;
 mod sim;
 mod source;
+mod status;
 mod stop;
 mod text;
 mod verdict_log;
 
 pub use args::{
-    ApplicationArg, Args, Command, CompareArgs, CopyArg, DecodeArgs, DoctorArgs, DropArgs,
-    DumpArgs, FormatArg, HookArg, OrderArg, PasserArgs, ProtocolArg, QueueArgs, RecordArgs,
-    ReplayArgs, SimCommand, SimRunArgs, TrafficArg, VerdictArg, WordArg,
+    ApplicationArg, Args, Command, CompareArgs, CompletionsArgs, CopyArg, DecodeArgs, DoctorArgs,
+    DropArgs, DumpArgs, FormatArg, HookArg, ManArgs, OrderArg, PasserArgs, ProtocolArg, QueueArgs,
+    RecordArgs, ReplayArgs, SimCommand, SimRunArgs, StatusArgs, TrafficArg, VerdictArg, WordArg,
 };
 
 pub use filter::{Filter, FilterError};
@@ -50,6 +52,9 @@ pub fn main() -> ExitCode {
         Command::Record(args) => passer::record(&args),
         Command::Replay(args) => passer::replay(&args),
         Command::Compare(args) => ended(compare::run(&args)),
+        Command::Status(args) => ended(status::run(&args)),
+        Command::Completions(args) => ended(generate::completions(&args)),
+        Command::Man(args) => ended(generate::man(&args)),
         Command::Decode(args) => ended(decode::run(&args)),
         Command::Doctor(args) => ended(doctor::run(&args)),
         Command::Sim(command) => sim::main(&command),

@@ -57,3 +57,6 @@ mod show {
 
 #[path = "sim/mod.rs"]
 mod sim;
+
+#[path = "status/mod.rs"]
+mod status;

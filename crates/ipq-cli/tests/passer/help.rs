@@ -22,15 +22,19 @@ fn explains_itself() {
     Usage: ipq-cli <COMMAND>
 
     Commands:
-      passer   Give every queued packet the same verdict, and show it
-      dump     Look at queued packets without touching them: every one is accepted
-      drop     Drop queued packets that an expression means, and accept all others
-      record   Record a queue to a file: every packet with what the kernel said of it and its verdict
-      replay   Put the packets of a capture through a rule offline, and report what would become of them
-      compare  Compare two logs of verdicts, packet by packet
-      decode   Say what messages of a packet queue mean, and where they are wrong
-      doctor   Say what is missing to make a queue work here, and how to get it
-      sim      Run a simulated kernel
+      passer       Give every queued packet the same verdict, and show it
+      dump         Look at queued packets without touching them: every one is accepted
+      drop         Drop queued packets that an expression means, and accept all others
+      record       Record a queue to a file: every packet with what the kernel said of it and its
+                   verdict
+      replay       Put the packets of a capture through a rule offline, and report what would become of
+                   them
+      compare      Compare two logs of verdicts, packet by packet
+      status       Show the kernel's packet queues: who has them, what waits in them, what was lost
+      decode       Say what messages of a packet queue mean, and where they are wrong
+      sim          Run a simulated kernel
+      completions  Print what a shell needs to complete commands and options
+      man          Print the manual page, or write the pages of all commands
 
     Options:
       -h, --help

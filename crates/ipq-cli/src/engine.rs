@@ -13,6 +13,7 @@ use ipq::{
 
 use crate::args::{QueueArgs, is_simulated};
 use crate::failure::Failure;
+use crate::install::{Installed, RuleRequest};
 use crate::output::{Summary, Trouble};
 use crate::source::{News, Source};
 use crate::stop::Stop;
@@ -65,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) stops_exactly: bool,
     /// Whether what waits in the queue is settled at any end, and not only after a signal.
     pub(crate) settles_rest: bool,
+    /// A rule that is in force meanwhile.
+    pub(crate) rule: Option<RuleRequest>,
 }
 
 impl Plan {
@@ -78,6 +81,7 @@ impl Plan {
             waits_again: false,
             stops_exactly: false,
             settles_rest: false,
+            rule: args.rule()?,
         })
     }
 
@@ -107,7 +111,10 @@ pub(crate) fn run<W: Work>(
     queue.interrupt_on(descriptor);
     queue.set_mode(plan.mode)?;
     let desk = Desk { work: start(&source)?, decisions: Vec::new(), errors: 0, is_dry: false };
-    Engine { plan, source, queue, stop, desk, malformed: 0, unclaimed: 0 }.run()
+    let families = plan.options.families;
+    let install = |request| Installed::new(request, &queue, families);
+    let rule = plan.rule.as_ref().map(install).transpose()?;
+    Engine { plan, source, queue, stop, desk, rule, malformed: 0, unclaimed: 0 }.run()
 }
 
 /// One run of a command.
@@ -117,6 +124,7 @@ struct Engine<W> {
     queue: Queue,
     stop: Stop,
     desk: Desk<W>,
+    rule: Option<Installed>,
     malformed: u64,
     unclaimed: u64,
 }
@@ -174,8 +182,14 @@ impl<W: Work> Engine<W> {
                 break;
             }
         }
+        let rule = self.rule.take();
+        let settles_rest = self.plan.settles_rest || rule.is_some();
+        // What is queued before it is out is settled below.
+        if let Some(rule) = rule {
+            rule.remove();
+        }
         if matches!(self.source, Source::Real) {
-            if self.plan.settles_rest {
+            if settles_rest {
                 self.settle_rest(&mut batch, |_| false)?;
             } else if self.stop.is_asked_for() {
                 self.settle_rest(&mut batch, Self::has_enough)?;

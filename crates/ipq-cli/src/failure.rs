@@ -25,6 +25,8 @@ pub(crate) enum Failure {
         path: PathBuf,
         error: io::Error,
     },
+    /// No rule of the firewall could be put in.
+    Rule(String),
     Signals(io::Error),
     Waiting(io::Error),
     Scenario(ScenarioError),
@@ -56,6 +58,7 @@ impl fmt::Display for Failure {
             Self::Capture(error) => error.fmt(f),
             Self::Written { path, error } => write!(f, "writing {}: {error}", path.display()),
             Self::Input { path, problem } => write!(f, "reading {}: {problem}", path.display()),
+            Self::Rule(problem) => write!(f, "putting in the rule: {problem}"),
             Self::Waiting(error) => write!(f, "waiting: {error}"),
             Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
             Self::Scenario(error) => error.fmt(f),

@@ -13,6 +13,7 @@ mod failure;
 mod filter;
 mod generate;
 mod hexdump;
+mod install;
 mod json;
 mod metadata;
 mod output;

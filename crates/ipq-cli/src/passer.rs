@@ -74,6 +74,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
         waits_again: false,
         stops_exactly: args.count.is_some(),
         settles_rest: false,
+        rule: None,
     };
     let job = Job {
         verdict: args.verdict.into(),

@@ -45,6 +45,7 @@ const DUMP_AFTER_HELP: &str = "\
 Examples:
   ipq-cli dump --transport sim:capture.pcap tcp port 22
   ipq-cli dump -v -x -c 3 --transport sim:capture.pcap
+  ipq-cli dump --transport nfqueue:0 --install 'INPUT -p tcp --dport 22'
   ipq-cli dump --transport nfqueue:0 --write seen.pcapng 'icmp or icmp6'
   ipq-cli dump --json --transport nfqueue:0-3 | jq -r .summary";
 

@@ -61,7 +61,7 @@ Examples:
   ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
   ipq-cli passer --transport sim:capture.pcap --verdict drop --filter 'udp port 53'
   ipq-cli passer --transport sim:scenario.toml
-  iptables -A OUTPUT -p icmp -j NFQUEUE --queue-num 0 && ipq-cli passer";
+  ipq-cli passer --transport nfqueue:0 --install 'OUTPUT -p icmp'";
 
 /// The value of `--copy`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -6,6 +6,7 @@ use ipq::{Families, Options, TransportName};
 use ipq_sim::Simulation;
 
 use super::transport::transport;
+use crate::install::RuleRequest;
 
 /// Which queue to read, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,6 +43,11 @@ pub struct QueueArgs {
     /// Size of the receive buffer; if it is not given, it is made from the queue's length and the range.
     #[arg(long, value_name = "BYTES")]
     pub rcvbuf: Option<usize>,
+
+    /// Put a rule into the firewall that queues these packets, for example 'OUTPUT -p icmp', and take it out at the end,
+    /// also after a signal or a crash. While no program has the queue, they pass.
+    #[arg(long, value_name = "RULE")]
+    pub install: Option<String>,
 }
 
 impl QueueArgs {
@@ -56,7 +62,15 @@ impl QueueArgs {
                     .to_owned(),
             );
         }
+        if is_simulated(&transport) && self.install.is_some() {
+            return Err("--install is for real kernels: a simulated one has no firewall".to_owned());
+        }
         Ok(transport)
+    }
+
+    /// The rule that is to be put in.
+    pub(crate) fn rule(&self) -> Result<Option<RuleRequest>, String> {
+        self.install.as_deref().map(RuleRequest::parse).transpose()
     }
 
     /// The options of the queue.

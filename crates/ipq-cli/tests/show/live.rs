@@ -1,9 +1,12 @@
 //! `dump`, `drop` and `record` on the real kernel.
 
+use std::process::Command;
+
 use nix::sys::signal::Signal;
 
 use crate::common::{
-    Capture, Rule, Started, ipq_cli, live, packets_of, ping_is_answered, ping_is_not_answered,
+    Capture, Rule, Run, Started, ipq_cli, live, packets_of, ping_is_answered, ping_is_not_answered,
+    skipped,
 };
 
 const ICMP: Rule = ("iptables", "-A OUTPUT -p icmp -j NFQUEUE --queue-num 0");
@@ -55,5 +58,105 @@ fn record_keeps_what_the_kernel_said() {
         {
             assert!(text.contains(said), "{said}");
         }
+    });
+}
+
+/// The rules of OUTPUT that queue packets, of both iptables; `None` if neither is there.
+fn rules() -> Option<Vec<String>> {
+    let mut rules = Vec::new();
+    let mut is_there = false;
+    for program in ["iptables-nft", "iptables-legacy"] {
+        let Ok(output) = Command::new(program).args(["-S", "OUTPUT"]).output() else { continue };
+        is_there |= output.status.success();
+        let text = String::from_utf8(output.stdout).unwrap();
+        rules.extend(text.lines().filter(|rule| rule.contains("NFQUEUE")).map(str::to_owned));
+    }
+    is_there.then_some(rules)
+}
+
+/// A run with a rule of its own; `None`, having said so for `test`, where no rule can be put in.
+fn installing(test: &str, args: &[&str]) -> Option<Started> {
+    let mut probe = ipq_cli();
+    probe.args([
+        "passer",
+        "--transport",
+        "nfqueue:9",
+        "--timeout",
+        "1ms",
+        "--install",
+        "OUTPUT -p icmp",
+    ]);
+    let probe = probe.output().unwrap();
+    if !probe.status.success() {
+        skipped(test, &String::from_utf8_lossy(&probe.stderr).replace('\n', " "));
+        return None;
+    }
+    let mut command = ipq_cli();
+    command.args(args).args([
+        "--transport",
+        "nfqueue:0",
+        "--family",
+        "ipv4",
+        "--install",
+        "OUTPUT -p icmp",
+    ]);
+    let started = Started::new(&mut command);
+    // It is in when one can see it.
+    while rules().is_none_or(|rules| rules.is_empty()) {
+        std::thread::yield_now();
+    }
+    Some(started)
+}
+
+#[test]
+fn a_rule_is_in_force_until_the_end() {
+    let test = "show::live::a_rule_is_in_force_until_the_end";
+    live(test, &[], || {
+        let Some(passer) = installing(test, &["passer", "--json"]) else { return };
+        let found = rules().unwrap();
+        assert_eq!(found, ["-A OUTPUT -p icmp -j NFQUEUE --queue-num 0 --queue-bypass"]);
+        ping_is_answered("127.0.0.1");
+        let run = passer.end_by(Signal::SIGINT).ended(0);
+        run.sums_up("packets 2, accepted 2").says(&["put in, until the end: iptables"]);
+        assert_eq!(rules().unwrap(), [""; 0]);
+
+        let Some(dump) = installing(test, &["dump", "-c", "1"]) else { return };
+        ping_is_answered("127.0.0.1");
+        dump.end().ended(0).says(&["0 dropped"]);
+        assert_eq!(rules().unwrap(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_rule_goes_also_when_the_program_is_killed_and_cuts_nobody_off() {
+    let test = "show::live::a_rule_goes_also_when_the_program_is_killed_and_cuts_nobody_off";
+    live(test, &[], || {
+        let Some(passer) = installing(test, &["passer", "--verdict", "drop"]) else { return };
+        ping_is_not_answered("127.0.0.1");
+        drop(passer.end_by(Signal::SIGKILL));
+        // With the rule still in or no more.
+        ping_is_answered("127.0.0.1");
+        while rules().is_none_or(|rules| !rules.is_empty()) {
+            std::thread::yield_now();
+        }
+        ping_is_answered("127.0.0.1");
+    });
+}
+
+#[test]
+fn a_rule_that_makes_no_sense_is_refused() {
+    for (rule, status, said) in
+        [("-p icmp", 2, "--install wants a chain first"), ("OUTPUT -j DROP", 2, "-j is not for it")]
+    {
+        let args = ["passer", "--transport", "nfqueue:0", "--install", rule];
+        Run::of(ipq_cli().args(args)).ended(status).says(&[said]);
+    }
+    let args = ["dump", "--transport", "sim:x.pcap", "--install", "OUTPUT"];
+    Run::of(ipq_cli().args(args)).ended(2).says(&["a simulated one has no firewall"]);
+    let test = "show::live::a_rule_that_makes_no_sense_is_refused";
+    live(test, &[], || {
+        let args = ["passer", "--transport", "nfqueue:0", "--install", "NO_SUCH_CHAIN -p icmp"];
+        let run = Started::new(ipq_cli().args(args)).end().ended(1);
+        run.says(&["putting in the rule: iptables: ", "ip6tables"]);
     });
 }

@@ -46,7 +46,7 @@ pub struct QueueArgs {
 
     /// Put a rule into the firewall that queues these packets, for example 'OUTPUT -p icmp', and take it out at the end,
     /// also after a signal or a crash. While no program has the queue, they pass.
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     pub install: Option<String>,
 }
 

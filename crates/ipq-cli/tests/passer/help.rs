@@ -32,6 +32,7 @@ fn explains_itself() {
       compare      Compare two logs of verdicts, packet by packet
       status       Show the kernel's packet queues: who has them, what waits in them, what was lost
       decode       Say what messages of a packet queue mean, and where they are wrong
+      doctor       Say what is missing to make a queue work here, and how to get it
       sim          Run a simulated kernel
       completions  Print what a shell needs to complete commands and options
       man          Print the manual page, or write the pages of all commands
@@ -83,6 +84,11 @@ fn explains_passer() {
               Size of the receive buffer; if it is not given, it is made from the queue's length and the
               range
 
+          --install <RULE>
+              Put a rule into the firewall that queues these packets, for example 'OUTPUT -p icmp', and
+              take it out at the end, also after a signal or a crash. While no program has the queue,
+              they pass
+
           --copy <MODE>
               How much of each packet is wanted: its metadata, or the packet too
 
@@ -132,7 +138,7 @@ fn explains_passer() {
       ipq-cli passer --transport sim:capture.pcap --verdict drop --count 10
       ipq-cli passer --transport sim:capture.pcap --verdict drop --filter 'udp port 53'
       ipq-cli passer --transport sim:scenario.toml
-      iptables -A OUTPUT -p icmp -j NFQUEUE --queue-num 0 && ipq-cli passer
+      ipq-cli passer --transport nfqueue:0 --install 'OUTPUT -p icmp'
     ");
 }
 

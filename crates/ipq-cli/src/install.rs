@@ -22,6 +22,10 @@ pub(crate) struct RuleRequest {
     matches: Vec<String>,
 }
 
+/// Where the packets go is for this program to say, and other commands of iptables are not undone at the end.
+const FOREIGN: [&str; 12] =
+    ["-j", "--jump", "-g", "--goto", "-A", "-I", "-D", "-R", "-F", "-X", "-P", "-N"];
+
 impl RuleRequest {
     /// Reads `OUTPUT -p icmp`: a chain and what a packet must be like, as iptables has it, perhaps behind `-t TABLE`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -31,9 +35,6 @@ impl RuleRequest {
         } else {
             Vec::new()
         };
-        // What says where the packets go is ours, and what else a rule may do is not to be undone.
-        const FOREIGN: [&str; 12] =
-            ["-j", "--jump", "-g", "--goto", "-A", "-I", "-D", "-R", "-F", "-X", "-P", "-N"];
         if let Some(word) = words.iter().find(|word| FOREIGN.contains(&word.as_str())) {
             return Err(format!(
                 "--install wants a chain and what to match, for example 'OUTPUT -p icmp': {word} is not for it"

@@ -30,7 +30,6 @@ pub struct Claim<'c> {
 
 /// Why a queue could not be had. Printed, it says what was attempted, what came back and what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
 pub enum ClaimError {
     /// The socket failed.
     Transport(Error),

@@ -6,7 +6,7 @@ use std::io;
 use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno};
 use ipq_sim::capture::CaptureError;
 use ipq_sim::{ScenarioError, SimulationError};
-use ipq_sys::{Owner, Protocol};
+use ipq_sys::{ClaimError, Owner, Protocol};
 
 use crate::{PacketId, QueueName, RewriteError, TransportName};
 
@@ -144,25 +144,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => error.fmt(f),
-            Self::BindRefused { queue, errno } => {
-                write!(f, "claiming queue {queue}: {errno}")?;
-                match *errno {
-                    Errno::EPERM => write!(f, "; {CAPABILITY}"),
-                    _ => f.write_str("; is nfnetlink_queue there, or is its module missing?"),
-                }
+            &Self::BindRefused { queue, errno } => ClaimError::BindRefused { queue, errno }.fmt(f),
+            Self::QueueTaken { queue, owner } => {
+                ClaimError::QueueTaken { queue: *queue, owner: owner.clone() }.fmt(f)
             }
-            Self::QueueTaken { queue, owner: Some(owner) } => {
-                write!(f, "claiming queue {queue}: it is taken by {owner}")
-            }
-            Self::QueueTaken { queue, owner: None } => write!(
-                f,
-                "claiming queue {queue}: it is taken by another program; root sees which one in \
-                 /proc/net/netfilter/nfnetlink_queue"
-            ),
-            Self::HandlerTaken => f.write_str(
-                "claiming a queue: ip_queue gets all queued packets of this kernel; use the transport ip_queue, or \
-                 unload its module",
-            ),
+            Self::HandlerTaken => ClaimError::HandlerTaken.fmt(f),
             Self::OptionRefused { option, queue, errno } => {
                 write!(f, "setting the option {option} of {queue}: {errno}")?;
                 f.write_str(match *errno {
@@ -170,7 +156,9 @@ impl fmt::Display for Error {
                     _ => "",
                 })
             }
-            Self::NoSuchOption(option) => write!(f, "asking for {option}: ip_queue has no such option"),
+            Self::NoSuchOption(option) => {
+                write!(f, "asking for {option}: ip_queue has no such option")
+            }
             Self::ModeRefused { mode, queue, errno } => {
                 write!(f, "setting copy mode {mode} of {queue}: {errno}")?;
                 match (*errno, queue) {
@@ -216,9 +204,9 @@ impl fmt::Display for Error {
             Self::Descriptor(error) => {
                 write!(f, "making a descriptor to wait on: {error}; are too many open?")
             }
-            Self::Closed => {
-                f.write_str("using a queue that was closed: its packets got the default verdict then")
-            }
+            Self::Closed => f.write_str(
+                "using a queue that was closed: its packets got the default verdict then",
+            ),
             Self::Rewrite(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Scenario(error) => error.fmt(f),
@@ -257,5 +245,21 @@ impl From<SimulationError> for Error {
 impl From<ipq_sys::Error> for Error {
     fn from(error: ipq_sys::Error) -> Self {
         Self::Transport(error)
+    }
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Transport(error) => Self::Transport(error),
+            ClaimError::QueueTaken { queue, owner } => Self::QueueTaken { queue, owner },
+            ClaimError::BindRefused { queue, errno } => Self::BindRefused { queue, errno },
+            ClaimError::OptionRefused { option, queue, errno } => {
+                Self::OptionRefused { option, queue: QueueName::Nfqueue(queue), errno }
+            }
+            ClaimError::HandlerTaken => Self::HandlerTaken,
+            ClaimError::WrongProtocol(protocol) => Self::WrongProtocol(protocol),
+            ClaimError::NoAnswer { queue } => Self::NoAnswer { queue: QueueName::Nfqueue(queue) },
+        }
     }
 }

@@ -3,29 +3,17 @@
 mod interpret;
 mod verdicts;
 
-use core::time::Duration;
 use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
 use ipq_proto::ip_queue as ipq;
-use ipq_proto::netlink::{Flags, HEADER_LEN, Header, MessageType, Reply, padding};
-use ipq_proto::nfqueue::{self as nfq, Command, Message as NfqMessage};
+use ipq_proto::netlink::{Flags, HEADER_LEN, Header, MessageType, padding};
+use ipq_proto::nfqueue::{self as nfq, Command};
 use ipq_proto::{CopyMode, DataModel, EncodeError, Errno, Family, Lp64};
-use ipq_sys::{Batch, Clock, Deadline, KernelStatus, Received, Transport};
+use ipq_sys::{Batch, Clock, Deadline, KernelStatus, Received, Transport, ask};
 
 use crate::nfqueue::{Config, Nfqueue};
 use crate::{Error, Event, PacketId, QueueName, ip_queue, nfqueue};
-
-/// How long the kernel has to answer a request. It answers while the request is being sent, so this only guards
-/// against something that is no kernel.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long to wait before a request is sent again, the first time; then twice as long each time.
-const FIRST_PATIENCE: Duration = Duration::from_millis(100);
-
-/// How often a request is sent at most. Only where the receive buffer is full again and again is it more than a few.
-const MOST_ATTEMPTS: usize = 64;
 
 /// The longest packet that any Linux makes, in bytes: eight times what an IP header can say (BIG TCP).
 const LONGEST_PACKET: u32 = 8 * 0xffff;
@@ -203,75 +191,19 @@ impl Lane {
         Ok(())
     }
 
-    /// Sends the request in the outbox and waits for its answer.
-    ///
-    /// A full receive buffer has no room for the answer. So once that is reported and the buffer is empty, the request
-    /// is sent again. It is not reported where overruns are ignored, so the same is done when nothing came for a while.
+    /// Sends the request in the outbox and waits for its answer. What else comes goes to the backlog.
     fn transact(
         &mut self,
         header: Header,
         queue: QueueName,
         scratch: &mut [u8],
     ) -> Result<Result<(), Errno>, Error> {
-        let end = self.transport.now().saturating_add(ANSWER_TIMEOUT);
-        let mut patience = FIRST_PATIENCE;
-        for _ in 0..MOST_ATTEMPTS {
-            self.transport.send(&[IoSlice::new(&self.outbox)])?;
-            let until = self.transport.now().saturating_add(patience).min(end);
-            if let Some(answer) = self.await_answer(header, until, scratch)? {
-                return Ok(answer);
-            }
-            let now = self.transport.now();
-            if now >= end {
-                break;
-            }
-            if now >= until {
-                patience = patience.saturating_mul(2);
-            }
-        }
-        Err(Error::NoAnswer { queue })
-    }
-
-    /// Waits until `end` for the answer to a request; `None` if it did not come, or may have been lost. What else comes
-    /// goes to the backlog.
-    fn await_answer(
-        &mut self,
-        header: Header,
-        end: Clock,
-        scratch: &mut [u8],
-    ) -> Result<Option<Result<(), Errno>>, Error> {
-        let mut deadline = Deadline::At(end);
-        // The clock is asked as well, for a peer that never stops talking.
-        while self.transport.now() < end {
-            let received = self.transport.receive(scratch, deadline)?;
-            let bytes = &scratch[..received.len_in_buffer()];
-            if let Received::Datagram { .. } = received
-                && let Some(reply) = self.reply(bytes)
-                && reply.request.sequence == header.sequence
-            {
-                return Ok(Some(reply.errno().map_or(Ok(()), Err)));
-            }
-            match received {
-                Received::TimedOut | Received::Ended if deadline == Deadline::Immediate => {
-                    return Ok(None);
-                }
-                Received::TimedOut | Received::Ended => break,
-                Received::Interrupted => continue,
-                Received::Overrun => deadline = Deadline::Immediate,
-                _ => (),
-            }
-            self.backlog.push_back(Stashed { received, bytes: bytes.into() });
-        }
-        Ok(None)
-    }
-
-    /// The answer to a request, if a datagram is one.
-    fn reply<'b>(&self, datagram: &'b [u8]) -> Option<Reply<'b>> {
-        // An NLMSG_ERROR reads the same in both protocols.
-        match nfqueue::decode(self.transport.data_model(), datagram) {
-            Ok((_, NfqMessage::Reply(reply))) => Some(reply),
-            _ => None,
-        }
+        let Self { transport, outbox, backlog, .. } = self;
+        let mut keep = |received, bytes: &[u8]| {
+            backlog.push_back(Stashed { received, bytes: bytes.into() });
+        };
+        let answer = ask(&mut **transport, outbox, header.sequence, scratch, &mut keep)?;
+        answer.ok_or(Error::NoAnswer { queue })
     }
 
     fn header(&mut self, message_type: MessageType, flags: Flags) -> Header {

@@ -2,18 +2,16 @@
 
 use core::cell::RefCell;
 use core::ops::RangeInclusive;
-use std::collections::BTreeMap;
 
 use ipq_proto::abi::AbiVisitor;
 use ipq_proto::netlink::{self, Framed, Header, MessageType, Reply, padding};
 use ipq_proto::nfqueue::{
-    self as wire, Command, CommandMsg, FlagsMsg, MarkAttribute, MaxLengthMsg, Message, ParamsMsg,
-    QueueFlags, VerdictMsg,
+    self as wire, Command, CommandMsg, MarkAttribute, Message, ParamsMsg, VerdictMsg,
 };
 use ipq_proto::{
     Abi, CopyMode, DataModel, DecodeError, DeviceName, EncodeError, Family, HardwareType, Verdict,
 };
-use ipq_sys::{DeviceInfo, Transport};
+use ipq_sys::{DeviceInfo, Devices, Transport};
 use zerocopy::IntoBytes;
 
 use crate::outstanding::Outstanding;
@@ -26,11 +24,8 @@ pub(crate) struct Nfqueue {
     pub(crate) families: Families,
     /// For each queue, what waits for a verdict.
     outstanding: Vec<Outstanding>,
-    devices: RefCell<BTreeMap<u32, Option<DeviceInfo>>>,
+    devices: RefCell<Devices>,
 }
-
-/// How many devices are remembered; a kernel that lies about indices cannot make it more.
-const MAX_DEVICES: usize = 4096;
 
 impl Nfqueue {
     pub(crate) fn new(numbers: RangeInclusive<u16>, families: Families) -> Self {
@@ -79,8 +74,9 @@ impl Nfqueue {
         message: &wire::Packet<'b>,
         transport: &dyn Transport,
     ) -> Packet<'b> {
-        let input = self.device(message.input_device, transport);
-        let output = self.device(message.output_device, transport);
+        let mut devices = self.devices.borrow_mut();
+        let mut device = |index: Option<u32>| devices.info(index?, transport);
+        let (input, output) = (device(message.input_device), device(message.output_device));
         let name = |device: Option<DeviceInfo>| device.map_or(DeviceName::NONE, |info| info.name);
         // A link-layer type without an address says nothing, and ip_queue gives neither.
         let hw_type = match (input, message.hw_address) {
@@ -89,32 +85,6 @@ impl Nfqueue {
         };
         Packet::of_nfqueue(family, message, [name(input), name(output)], hw_type)
     }
-
-    /// What is known of a device; the kernel is asked the first time only.
-    fn device(&self, index: Option<u32>, transport: &dyn Transport) -> Option<DeviceInfo> {
-        let index = index?;
-        let mut devices = self.devices.borrow_mut();
-        if let Some(known) = devices.get(&index) {
-            return *known;
-        }
-        let device = transport.device(index);
-        if devices.len() < MAX_DEVICES {
-            devices.insert(index, device);
-        }
-        device
-    }
-}
-
-/// The family of a packet: that of its hook, else that of its link layer, else that of its first byte.
-pub(crate) fn family(message: &wire::Packet<'_>) -> Option<Family> {
-    match message.family {
-        2 => Some(Family::Ipv4),
-        10 => Some(Family::Ipv6),
-        _ => {
-            let by_header = message.payload.and_then(Family::of_packet);
-            message.hw_protocol.family().or(by_header)
-        }
-    }
 }
 
 /// What can be asked of a queue.
@@ -122,8 +92,6 @@ pub(crate) fn family(message: &wire::Packet<'_>) -> Option<Family> {
 pub(crate) enum Config {
     Command(Command, u16),
     Mode(CopyMode),
-    MaxLength(u32),
-    Flags(QueueFlags),
 }
 
 /// Appends a configuration request for `queue` to `out`.
@@ -147,14 +115,6 @@ pub(crate) fn encode_config(
                 }
                 Config::Mode(mode) => {
                     let body = ParamsMsg::<A::Order>::new(queue, mode);
-                    out.extend_from_slice(Framed::new(header, body, 0)?.as_bytes());
-                }
-                Config::MaxLength(packets) => {
-                    let body = MaxLengthMsg::<A::Order>::new(queue, packets);
-                    out.extend_from_slice(Framed::new(header, body, 0)?.as_bytes());
-                }
-                Config::Flags(flags) => {
-                    let body = FlagsMsg::<A::Order>::new(queue, flags, flags);
                     out.extend_from_slice(Framed::new(header, body, 0)?.as_bytes());
                 }
             }

@@ -2,20 +2,15 @@
 
 use core::ops::RangeInclusive;
 
-use ipq_proto::nfqueue::Command;
-use ipq_proto::{Errno, Family};
 use ipq_sim::{Simulation, SocketOptions as SimulatedOptions};
-use ipq_sys::{NetlinkSocket, Protocol, SocketOptions, Transport, queue_owner};
+use ipq_sys::{Claim, NetlinkSocket, Protocol, SocketOptions, Transport, claim};
 
 use crate::lane::{Front, Lane};
-use crate::nfqueue::{Config, Nfqueue};
-use crate::{Error, Options, Queue, QueueName, TransportName};
+use crate::nfqueue::Nfqueue;
+use crate::{Error, Options, Queue, TransportName};
 
 /// How long a queue is unless it is said.
 pub(crate) const DEFAULT_LENGTH: u32 = 1024;
-
-/// Room for the answer to a request: it repeats the request.
-const ANSWER_LEN: usize = 4096;
 
 /// Opens what `name` says.
 pub(crate) fn queue(name: TransportName, options: &Options) -> Result<Queue, Error> {
@@ -89,7 +84,7 @@ fn open_nfqueue(numbers: RangeInclusive<u16>, options: &Options) -> Result<Queue
 
 /// A session over a transport that speaks `nfnetlink_queue`.
 pub(crate) fn nfqueue(
-    transport: Box<dyn Transport>,
+    mut transport: Box<dyn Transport>,
     numbers: RangeInclusive<u16>,
     options: &Options,
     buffered_length: Option<u32>,
@@ -97,60 +92,19 @@ pub(crate) fn nfqueue(
     if transport.protocol() != Protocol::Netfilter {
         return Err(Error::WrongProtocol(transport.protocol()));
     }
-    let first = *numbers.start();
-    let nfqueue = Nfqueue::new(numbers.clone(), options.families);
-    let mut lane = Lane::new(Front::Nfqueue(nfqueue), transport);
-    let mut scratch = [0; ANSWER_LEN];
-
-    // Since Linux 3.8 there is nothing to bind, and any answer is as good. Before, a family that ip_queue has stays
-    // with it, and a queue receives nothing of it.
-    let (mut is_taken, mut may_configure) = (false, true);
-    for family in options.families.iter() {
-        let config = Config::Command(Command::PF_BIND, address_family(family));
-        let bound = lane.configure(first, config, &mut scratch)?;
-        is_taken |= bound == Err(Errno::EBUSY);
-        may_configure &= bound != Err(Errno::EPERM);
-    }
-    for queue in numbers {
-        bind(&mut lane, queue, may_configure, &mut scratch)?;
-        set_options(&mut lane, queue, options, &mut scratch)?;
-    }
-    if is_taken {
-        return Err(Error::HandlerTaken);
-    }
-    Ok(Queue::with_lanes(vec![lane], buffered_length))
-}
-
-/// Claims a queue. Kernels say `EPERM` or, older ones, `EBUSY` when another socket has it.
-fn bind(lane: &mut Lane, queue: u16, may_configure: bool, scratch: &mut [u8]) -> Result<(), Error> {
-    match lane.configure(queue, Config::Command(Command::BIND, 0), scratch)? {
-        Ok(()) => Ok(()),
-        Err(Errno::EPERM | Errno::EBUSY) if may_configure => {
-            Err(Error::QueueTaken { queue, owner: queue_owner(queue) })
-        }
-        Err(errno) => Err(Error::BindRefused { queue, errno }),
-    }
-}
-
-/// Sets the options of a queue.
-fn set_options(
-    lane: &mut Lane,
-    queue: u16,
-    options: &Options,
-    scratch: &mut [u8],
-) -> Result<(), Error> {
-    let refused = |option| {
-        let queue = QueueName::Nfqueue(queue);
-        move |errno| Error::OptionRefused { option, queue, errno }
+    let families: Vec<_> = options.families.iter().collect();
+    let flags: Vec<_> = options.flags().collect();
+    let wanted = Claim {
+        first: *numbers.start(),
+        last: *numbers.end(),
+        families: &families,
+        max_length: options.max_length,
+        flags: &flags,
     };
-    if let Some(packets) = options.max_length {
-        let config = Config::MaxLength(packets);
-        lane.configure(queue, config, scratch)?.map_err(refused("maximum length"))?;
-    }
-    for (flag, name) in options.flags() {
-        lane.configure(queue, Config::Flags(flag), scratch)?.map_err(refused(name))?;
-    }
-    Ok(())
+    claim(&mut *transport, &wanted)?;
+    let nfqueue = Nfqueue::new(numbers, options.families);
+    let lane = Lane::new(Front::Nfqueue(nfqueue), transport);
+    Ok(Queue::with_lanes(vec![lane], buffered_length))
 }
 
 fn socket(protocol: Protocol, options: &Options) -> Result<NetlinkSocket, Error> {
@@ -160,14 +114,6 @@ fn socket(protocol: Protocol, options: &Options) -> Result<NetlinkSocket, Error>
         socket.report_overruns(false)?;
     }
     Ok(socket)
-}
-
-/// `AF_INET` or `AF_INET6`.
-const fn address_family(family: Family) -> u16 {
-    match family {
-        Family::Ipv4 => 2,
-        Family::Ipv6 => 10,
-    }
 }
 
 /// The length to make receive buffers for, unless their size is said.

@@ -9,7 +9,7 @@ use ipq_proto::netlink::{Flags, Framed, Header};
 use ipq_proto::{CopyMode, DataModel, DeviceName, Errno, Family, Hook};
 use ipq_sim::{Kernel, Match, Socket, SocketOptions, Target};
 use ipq_sys::unix::{Opener, ServedKernel, SocketId, SocketOption};
-use ipq_sys::{IpQueueStatus, NetlinkSocket, Protocol, Received, Transport};
+use ipq_sys::{IpQueueStatus, KernelStatus, NetlinkSocket, Protocol, Received, Transport};
 use zerocopy::IntoBytes;
 
 use super::simulated::delivered;
@@ -91,6 +91,10 @@ impl Bridged<NetlinkSocket, RealNetwork> {
             let problems = world.kernel.problems().iter().map(ToString::to_string);
             let problems: Vec<_> = problems.chain([errno.to_string()]).collect();
             return Err(Skipped(problems.join("; ")));
+        }
+        // Without its counters half of what is to be compared is missing.
+        if let Some(problem) = KernelStatus::read().problems.pop() {
+            return Err(Skipped(problem));
         }
         let price = world.measured_price();
         Ok(Self::new(kernel(), world.network, price))

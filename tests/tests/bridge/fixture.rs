@@ -83,6 +83,15 @@ impl Program {
         self.request(VERDICT, flags, message, data);
     }
 
+    /// Sends a verdict that no `ip_queue` knows, with a mark.
+    pub(crate) fn decide_marked(&mut self, id: u64, verdict: Verdict, mark: u32) {
+        self.sequence += 1;
+        let header = Header::new(VERDICT, Flags::REQUEST, self.sequence, self.bridge.port_id());
+        let body = VerdictMsg::<ipq_proto::Native>::new(id, verdict, 0).unwrap();
+        let framed = Framed::new(header, body, 0).unwrap();
+        self.bridge.send_marked(&[IoSlice::new(framed.as_bytes())], mark).unwrap();
+    }
+
     /// The next message; panics if none comes.
     pub(crate) fn receive(&mut self) -> Vec<u8> {
         let mut buffer = vec![0xa5; 1 << 17];

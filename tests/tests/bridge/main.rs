@@ -4,3 +4,4 @@
 
 mod descriptor;
 mod fixture;
+mod payloads;

@@ -92,7 +92,7 @@ impl Lane {
         message: &nfq::Packet<'b>,
         event: impl FnOnce(Packet<'b>) -> Event<'b>,
     ) -> Said<'b> {
-        match nfqueue::family(message).filter(|&family| nfqueue.families.contains(family)) {
+        match message.ip_family().filter(|&family| nfqueue.families.contains(family)) {
             Some(family) => Said::Event(event(nfqueue.describe(family, message, &*self.transport))),
             None => Said::Unwanted(PacketId::in_nfqueue(message.queue, message.id)),
         }

@@ -48,7 +48,7 @@ pub struct Bridge<T> {
 }
 
 /// The state before a request.
-type Before = (Listener, u64);
+type Before = (Listener, i64);
 
 /// What `/proc` has no line for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -96,13 +96,14 @@ impl<T: Transport> Bridge<T> {
     pub fn status(&self) -> IpQueueStatus {
         let Station { family, number, listener, undecided, .. } = self.station;
         let queues = self.below.kernel_status().nfqueues;
+        let read = u64::try_from(undecided).unwrap_or(0);
         let below = queues.iter().find(|queue| queue.queue == number);
         let counted = |count: fn(&NfqueueStatus) -> u32| below.map_or(0, count);
         IpQueueStatus {
             family,
             peer_port_id: listener.peer.unwrap_or(0),
             copy_mode: listener.mode,
-            queue_length: below.map_or(undecided, |status| status.queue_length),
+            queue_length: below.map_or(read, |status| status.queue_length),
             queue_max_length: self.max_length,
             queue_dropped: counted(|status| status.queue_dropped),
             netlink_dropped: counted(|status| status.user_dropped),

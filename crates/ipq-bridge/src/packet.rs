@@ -111,3 +111,57 @@ pub(crate) fn write<A: Abi>(packet: &ip_queue::Packet<'_>, payload_len: usize, t
     to.skip(payload_len - packet.payload.len());
     to.put(pad);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The start of an IPv4 header with this field of flags and offset.
+    fn ipv4(field: u16) -> Vec<u8> {
+        let mut header = vec![0x45, 0, 0, 20, 0, 0, 0, 0];
+        header[6..8].copy_from_slice(&field.to_be_bytes());
+        header
+    }
+
+    #[test]
+    fn knows_a_fragment_of_ipv4_by_its_offset_or_by_what_is_to_follow() {
+        for (field, expected) in [(0, false), (0x4000, false), (0x2000, true), (1, true)] {
+            assert_eq!(is_fragment(Family::Ipv4, &ipv4(field)), expected, "{field:#x}");
+        }
+        assert!(!is_fragment(Family::Ipv6, &ipv4(1)), "it is no IPv6");
+    }
+
+    #[test]
+    fn knows_a_fragment_of_ipv6_by_a_header_behind_others() {
+        let packet = |next: &[u8]| {
+            let mut packet = vec![0; 40];
+            packet[0] = 0x60;
+            packet[6] = next[0];
+            // Each extension header is 8 bytes long, but for the second one, which has 16.
+            for (position, &next) in next[1..].iter().enumerate() {
+                let units = u8::from(position == 1);
+                packet.extend([next, units]);
+                packet.resize(packet.len() + 6 + 8 * usize::from(units), 0xff);
+            }
+            packet
+        };
+        for (headers, expected) in [
+            (&[17][..], false),
+            (&[44, 17], true),
+            (&[0, 60, 44, 17], true),
+            (&[0, 60, 43, 6], false),
+            (&[58], false),
+        ] {
+            assert_eq!(is_fragment(Family::Ipv6, &packet(headers)), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn looks_no_further_than_there_are_bytes() {
+        let whole = [&[0x60, 0, 0, 0, 0, 0, 0][..], &[0; 33], &[60, 255], &[0; 30]].concat();
+        for len in 0..whole.len() {
+            assert!(!is_fragment(Family::Ipv6, &whole[..len]));
+            assert!(!is_fragment(Family::Ipv4, &ipv4(1)[..len.min(7)]));
+        }
+    }
+}

@@ -23,8 +23,9 @@ pub(crate) struct Station {
     /// The port id of the program's socket, which replies are addressed to.
     pub(crate) port_id: u32,
     pub(crate) listener: Listener,
-    /// Packets that were received, less those that were decided.
-    pub(crate) undecided: u64,
+    /// Packets that were received, less those that were decided. A verdict that will be refused counts until it is, so that
+    /// it may be less than none for a while.
+    pub(crate) undecided: i64,
     devices: Devices,
 }
 

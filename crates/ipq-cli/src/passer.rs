@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use ipq::{CopyMode, TransportName, Verdict};
 
 use crate::args::{
-    DropArgs, DumpArgs, PasserArgs, QueueArgs, RecordArgs, ReplayArgs, check_verdict,
-    refuse_overwriting,
+    DropArgs, DumpArgs, PasserArgs, QueueArgs, RecordArgs, ReplayArgs, RuleArgs, refuse_overwriting,
 };
 use crate::engine::Plan;
 use crate::filter::Filter;
@@ -14,22 +13,14 @@ use crate::show::{self, Counts, Details, Format, Job, Shows};
 
 /// Runs `passer`.
 pub(crate) fn passer(args: &PasserArgs) -> ExitCode {
+    let rule = &args.rule;
     let parsed = Plan::new(&args.queue).and_then(|plan| {
         args.check(&plan.transport)?;
-        Ok(Plan { mode: args.copy_mode(), stops_exactly: args.count.is_some(), ..plan })
+        let plan = Plan { mode: args.copy_mode(), stops_exactly: rule.count.is_some(), ..plan };
+        Ok((plan, job(rule)))
     });
-    let job = Job {
-        verdict: args.verdict.into(),
-        filter: args.filter.clone(),
-        shows: if args.quiet { Shows::Nothing } else { Shows::All },
-        count: args.count,
-        counts: Counts::Read,
-        write: args.write.clone(),
-        record: None,
-        log: args.log.clone(),
-    };
     let details = Details { verdicts: true, ..Details::default() };
-    show::main("passer", parsed.map(|plan| (plan, job)), Format::new(args.json, details))
+    show::main("passer", parsed, Format::new(rule.json, details))
 }
 
 /// Runs `dump`.
@@ -59,38 +50,43 @@ pub(crate) fn record(args: &RecordArgs) -> ExitCode {
         refuse_overwriting(&plan.transport, "the recording", Some(&args.file))?;
         refuse_overwriting(&plan.transport, "--log", args.log.as_deref())?;
         let (record, log) = (Some(args.file.clone()), args.log.clone());
-        Ok((plan, Job { shows: Shows::Nothing, record, log, ..job }))
+        Ok((plan, Job { shows: Shows::Nothing, shows_progress: true, record, log, ..job }))
     });
     show::main("record", parsed, Format::new(args.json, Details::default()))
 }
 
 /// Runs `replay`.
 pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
+    let rule = &args.rule;
     let plan = Plan {
         transport: TransportName::Sim(args.file.clone()),
         options: args.family.into(),
         mode: CopyMode::Packet { range: 0 },
         timeout: None,
         waits_again: false,
-        stops_exactly: args.count.is_some(),
+        stops_exactly: rule.count.is_some(),
         settles_rest: false,
         rule: None,
     };
-    let job = Job {
-        verdict: args.verdict.into(),
-        filter: args.filter.clone(),
-        shows: if args.quiet { Shows::Nothing } else { Shows::All },
-        count: args.count,
-        counts: Counts::Read,
-        write: args.write.clone(),
-        record: None,
-        log: args.log.clone(),
-    };
-    let checked = check_verdict(args.verdict, args.count, &plan.transport)
-        .and_then(|()| refuse_overwriting(&plan.transport, "--write", args.write.as_deref()))
-        .and_then(|()| refuse_overwriting(&plan.transport, "--log", args.log.as_deref()));
+    let job = Job { shows_progress: true, ..job(rule) };
+    let checked = rule.check(&plan.transport).map(|()| (plan, job));
     let details = Details { verdicts: true, ..Details::default() };
-    show::main("replay", checked.map(|()| (plan, job)), Format::new(args.json, details))
+    show::main("replay", checked, Format::new(rule.json, details))
+}
+
+/// The job of a command that gives verdicts by rule.
+fn job(rule: &RuleArgs) -> Job {
+    Job {
+        verdict: rule.verdict.into(),
+        filter: rule.filter.clone(),
+        shows: if rule.quiet { Shows::Nothing } else { Shows::All },
+        shows_progress: false,
+        count: rule.count,
+        counts: Counts::Read,
+        write: rule.write.clone(),
+        record: None,
+        log: rule.log.clone(),
+    }
 }
 
 /// The plan and the job of a command that accepts every packet, and shows those which the words of an expression mean.
@@ -108,6 +104,7 @@ fn accepting(
         verdict: Verdict::Accept,
         filter,
         shows: Shows::Meant,
+        shows_progress: false,
         count,
         counts: Counts::Meant,
         write: None,

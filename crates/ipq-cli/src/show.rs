@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use ipq::{Packet, Statistics, Verdict};
 use ipq_sim::capture::{Precision, Timestamp, Writer};
 
@@ -26,6 +27,8 @@ pub(crate) struct Job {
     /// Which are meant; all, if it is not said.
     pub(crate) filter: Option<Filter>,
     pub(crate) shows: Shows,
+    /// Whether the count of packets is shown while it grows, on a terminal that shows no packets.
+    pub(crate) shows_progress: bool,
     /// After how many packets to stop.
     pub(crate) count: Option<u64>,
     pub(crate) counts: Counts,
@@ -111,6 +114,7 @@ pub(crate) struct Show<'a> {
     alive: Option<Writer<BufWriter<File>>>,
     recording: Option<Recording>,
     log: Option<VerdictLog>,
+    progress: ProgressBar,
     /// How many packets were meant so far, and whether the last one was.
     meant: u64,
     is_meant: bool,
@@ -129,6 +133,7 @@ impl<'a> Show<'a> {
             alive: alive.transpose()?,
             recording: job.record.as_deref().map(Recording::create).transpose()?,
             log: job.log.as_deref().map(VerdictLog::create).transpose()?,
+            progress: progress(&job),
             job,
             meant: 0,
             is_meant: false,
@@ -164,6 +169,7 @@ impl Work for Show<'_> {
         if is_shown {
             self.output.packet(packet, verdict)?;
         }
+        self.progress.inc(1);
         if let Some(log) = &mut self.log {
             log.write(packet, verdict)?;
         }
@@ -204,6 +210,7 @@ impl Work for Show<'_> {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
+        self.progress.finish_and_clear();
         if let Some(alive) = self.alive.take() {
             alive.finish()?;
         }
@@ -215,6 +222,21 @@ impl Work for Show<'_> {
 
     fn summary(&mut self, summary: &Summary) -> Result<(), Failure> {
         Ok(self.output.summary(summary)?)
+    }
+}
+
+/// The count of packets, on a terminal that nothing else is printed to.
+fn progress(job: &Job) -> ProgressBar {
+    let is_free = job.shows == Shows::Nothing || !io::stdout().is_terminal();
+    if !job.shows_progress || !is_free {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {human_pos} packets, {per_sec}");
+    // Where stderr is no terminal, it draws nothing.
+    let bar = ProgressBar::new_spinner();
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 

@@ -1,13 +1,10 @@
 //! The arguments of `ipq-cli passer`.
 
-use std::path::PathBuf;
-
 use clap::ValueEnum;
-use ipq::{CopyMode, TransportName, Verdict};
+use ipq::{CopyMode, TransportName};
 
-use super::queue::{QueueArgs, is_capture, is_simulated};
-use super::refuse_overwriting;
-use crate::filter::Filter;
+use super::queue::{QueueArgs, is_capture};
+use super::rule::RuleArgs;
 
 /// Give every queued packet the same verdict, and show it.
 ///
@@ -25,33 +22,9 @@ pub struct PasserArgs {
     #[arg(long, value_enum, value_name = "MODE", default_value_t = CopyArg::Packet)]
     pub copy: CopyArg,
 
-    /// What becomes of each packet.
-    #[arg(long, value_enum, default_value_t = VerdictArg::Accept)]
-    pub verdict: VerdictArg,
-
-    /// Give the verdict only to packets that this expression of the pcap language means, and accept all others.
-    #[arg(long, value_name = "EXPR")]
-    pub filter: Option<Filter>,
-
-    /// Stop after this many packets.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
-
-    /// Print JSON, one object a line.
-    #[arg(long)]
-    pub json: bool,
-
-    /// Print no packets, only the summary.
-    #[arg(long)]
-    pub quiet: bool,
-
-    /// Write the packets that left the queue alive to this file, as pcap.
-    #[arg(long, value_name = "FILE.pcap")]
-    pub write: Option<PathBuf>,
-
-    /// Write each verdict to this file, for 'ipq-cli compare'.
-    #[arg(long, value_name = "FILE.jsonl")]
-    pub log: Option<PathBuf>,
+    /// The rule.
+    #[command(flatten)]
+    pub rule: RuleArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -72,40 +45,6 @@ pub enum CopyArg {
     Packet,
 }
 
-/// The value of `--verdict`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum VerdictArg {
-    /// Let it go on.
-    Accept,
-    /// Discard it.
-    Drop,
-    /// Call the same hook again, which may queue it again.
-    Repeat,
-    /// Queue it again.
-    Queue,
-    /// Let it go on, past the rest of the hook.
-    Stop,
-}
-
-impl VerdictArg {
-    /// Whether the packet comes back.
-    pub(crate) const fn comes_back(self) -> bool {
-        matches!(self, Self::Repeat | Self::Queue)
-    }
-}
-
-impl From<VerdictArg> for Verdict {
-    fn from(arg: VerdictArg) -> Self {
-        match arg {
-            VerdictArg::Accept => Self::Accept,
-            VerdictArg::Drop => Self::Drop,
-            VerdictArg::Repeat => Self::Repeat,
-            VerdictArg::Queue => Self::Queue,
-            VerdictArg::Stop => Self::Stop,
-        }
-    }
-}
-
 impl PasserArgs {
     /// The copy mode that is asked for.
     pub(crate) const fn copy_mode(&self) -> CopyMode {
@@ -119,29 +58,14 @@ impl PasserArgs {
     pub(crate) fn check(&self, transport: &TransportName) -> Result<(), String> {
         let problem = if self.copy == CopyArg::Meta && self.queue.range != 0 {
             "--range says how much of each packet is wanted, but --copy meta wants none"
-        } else if self.copy == CopyArg::Meta && self.write.is_some() && !is_capture(transport) {
+        } else if self.copy == CopyArg::Meta && self.rule.write.is_some() && !is_capture(transport)
+        {
             "--write needs the packets: use --copy packet"
-        } else if self.copy == CopyArg::Meta && self.filter.is_some() {
+        } else if self.copy == CopyArg::Meta && self.rule.filter.is_some() {
             "--filter looks at the packets: use --copy packet"
         } else {
-            check_verdict(self.verdict, self.count, transport)?;
-            refuse_overwriting(transport, "--log", self.log.as_deref())?;
-            return refuse_overwriting(transport, "--write", self.write.as_deref());
+            return self.rule.check(transport);
         };
         Err(problem.to_owned())
     }
-}
-
-/// Refuses a run without an end.
-pub(crate) fn check_verdict(
-    verdict: VerdictArg,
-    count: Option<u64>,
-    transport: &TransportName,
-) -> Result<(), String> {
-    if verdict.comes_back() && is_simulated(transport) && count.is_none() {
-        return Err("--verdict repeat and queue bring every packet back for ever, because the rule of sim:FILE queues \
-                    it again: say with --count when to stop"
-            .to_owned());
-    }
-    Ok(())
 }

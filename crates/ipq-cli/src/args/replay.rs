@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use ipq::Families;
 
-use super::passer::VerdictArg;
-use crate::filter::Filter;
+use super::rule::RuleArgs;
 
 /// Put the packets of a capture through a rule offline, and report what would become of them.
 ///
@@ -23,33 +22,9 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "FAMILY", default_value_t)]
     pub family: Families,
 
-    /// What becomes of the packets that are meant.
-    #[arg(long, value_enum, default_value_t = VerdictArg::Accept)]
-    pub verdict: VerdictArg,
-
-    /// Which packets are meant, in the language of pcap; all, if it is not given. All others are accepted.
-    #[arg(long, value_name = "EXPR")]
-    pub filter: Option<Filter>,
-
-    /// Stop after this many packets.
-    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
-
-    /// Print JSON, one object a line.
-    #[arg(long)]
-    pub json: bool,
-
-    /// Print no packets, only the summary.
-    #[arg(long)]
-    pub quiet: bool,
-
-    /// Write the packets that left the queue alive to this file, as pcap.
-    #[arg(long, value_name = "FILE.pcap")]
-    pub write: Option<PathBuf>,
-
-    /// Write each verdict to this file, for 'ipq-cli compare'.
-    #[arg(long, value_name = "FILE.jsonl")]
-    pub log: Option<PathBuf>,
+    /// The rule.
+    #[command(flatten)]
+    pub rule: RuleArgs,
 }
 
 const AFTER_HELP: &str = "\

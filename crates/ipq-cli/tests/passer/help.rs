@@ -114,7 +114,7 @@ fn explains_passer() {
               Give the verdict only to packets that this expression of the pcap language means, and
               accept all others
 
-          --count <N>
+      -c, --count <N>
               Stop after this many packets
 
           --json

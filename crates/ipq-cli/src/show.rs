@@ -1,11 +1,12 @@
 //! What most commands do with packets: decide by rule, show, write and count them. [`Job`] says how.
 
+use core::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use ipq::{Packet, Statistics, Verdict};
 use ipq_sim::capture::{Precision, Timestamp, Writer};
 
@@ -231,13 +232,19 @@ fn progress(job: &Job) -> ProgressBar {
     if !job.shows_progress || !is_free {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {human_pos} packets, {per_sec}");
+    let style = ProgressStyle::with_template("{spinner} {human_pos} packets, {rate}/s");
     // Where stderr is no terminal, it draws nothing.
     let bar = ProgressBar::new_spinner();
     match style {
-        Ok(style) => bar.with_style(style),
+        Ok(style) => bar.with_style(style.with_key("rate", write_rate)),
         Err(_) => bar,
     }
+}
+
+/// Packets in a second, whole ones.
+fn write_rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    // It is but shown: there is nobody to tell.
+    let _ = write!(out, "{:.0}", state.per_sec());
 }
 
 /// When a packet arrived, for a capture file, if the kernel said it.

@@ -141,5 +141,30 @@ fn depth(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, path, depth);
+/// How much memory this process has in use, in bytes.
+fn resident() -> f64 {
+    const PAGE: f64 = 4096.0;
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages = text.split(' ').nth(1).expect("the second number").parse::<f64>();
+    pages.expect("a number") * PAGE
+}
+
+/// What a packet that waits for its verdict takes, all that its kernel keeps of it included, when its message was read.
+fn memory(_: &mut Criterion) {
+    const WAITING: u32 = 500_000;
+    for front in [Front::IpQueue, Front::Nfqueue] {
+        let (kernel, mut queue) = open(front);
+        let (packet, mut buffer) = (packet(), vec![0; queue.buffer_len()]);
+        let before = resident();
+        for _ in 0..WAITING {
+            kernel.send(Family::Ipv4, &packet);
+            let event = queue.read(&mut buffer, None).expect("the kernel is there");
+            assert!(matches!(event, Some(Event::Packet(_))));
+        }
+        let each = (resident() - before) / f64::from(WAITING);
+        println!("memory of a waiting 64-byte packet/{front:?}: {each:.0} bytes");
+    }
+}
+
+criterion_group!(benches, memory, path, depth);
 criterion_main!(benches);

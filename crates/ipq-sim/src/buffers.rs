@@ -1,7 +1,7 @@
 //! Memory of packets and messages that have ended, for those to come: [`Buffers`].
 
-/// How much is kept, in bytes: enough for what passes in a burst, too little to notice.
-const MOST: usize = 16 << 20;
+/// How much is kept, in bytes: enough for bursts of a hundred thousand short packets.
+const MOST: usize = 64 << 20;
 
 /// Empty vectors with room in them, so that a kernel that has warmed up allocates nothing for a packet.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod agenda;
 mod buffers;
 mod builder;
 pub mod capture;

@@ -4,16 +4,13 @@
 //! it. The way of a packet is in [`network`](crate::network), queues and verdicts are in
 //! [`queueing`](crate::queueing).
 
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
-
-use core::cmp::Reverse;
 use core::time::Duration;
 
 use ipq_proto::{DataModel, Errno};
 use ipq_sys::{Clock, Deadline, Protocol, Received, Stepped};
 
 use crate::action::Action;
+use crate::agenda::Agenda;
 use crate::buffers::Buffers;
 use crate::capture::Timestamp;
 use crate::device::{Device, DeviceIndex, Devices};
@@ -38,8 +35,7 @@ pub(crate) struct Machine {
     clock: Clock,
     /// The wall-clock time at which `clock` was zero, once it is known.
     epoch: Option<Timestamp>,
-    agenda: BinaryHeap<Reverse<Appointment>>,
-    appointments: u64,
+    agenda: Agenda<Event>,
     /// Packets in the agenda.
     on_their_way: u64,
     pub(crate) devices: Devices,
@@ -69,14 +65,6 @@ pub(crate) struct Machine {
     pub(crate) trace: Trace,
     /// Datagrams between programs and this kernel, if they are kept.
     pub(crate) conversation: Option<Vec<Datagram>>,
-}
-
-/// Something that is to happen at a time. What is due at the same time happens in the order it was planned.
-#[derive(Debug)]
-struct Appointment {
-    time: Clock,
-    number: u64,
-    event: Event,
 }
 
 /// What can happen by itself.
@@ -116,8 +104,7 @@ impl Machine {
             seed,
             clock: Duration::ZERO,
             epoch,
-            agenda: BinaryHeap::new(),
-            appointments: 0,
+            agenda: Agenda::default(),
             on_their_way: 0,
             devices: Devices::new(),
             routes: Routes::default(),
@@ -160,10 +147,8 @@ impl Machine {
 
     /// Plans `event` for `time`.
     pub(crate) fn plan(&mut self, time: Clock, event: Event) {
-        let number = self.appointments;
-        self.appointments += 1;
         self.on_their_way += event.packets();
-        self.agenda.push(Reverse(Appointment { time, number, event }));
+        self.agenda.plan(self.clock, time, event);
     }
 
     /// Lets the next thing happen, unless that is later than `deadline`. Time runs to what happens or, if nothing
@@ -175,18 +160,13 @@ impl Machine {
             Deadline::Never => None,
         };
         self.forget_what_is_off();
-        let due = |next: &PeekMut<'_, _>| {
-            let Reverse(Appointment { time, .. }) = **next;
-            limit.is_none_or(|limit| time <= limit)
-        };
-        let next = self.agenda.peek_mut().filter(due).map(PeekMut::pop);
-        if let Some(Reverse(appointment)) = next {
-            if appointment.time < self.clock {
+        if let Some((time, event)) = self.agenda.take(self.clock, limit) {
+            if time < self.clock {
                 self.violated("time runs back");
             }
-            self.clock = appointment.time;
-            self.on_their_way -= appointment.event.packets();
-            self.happen(appointment.event);
+            self.clock = time;
+            self.on_their_way -= event.packets();
+            self.happen(event);
             self.check_counts();
             return Stepped::Progressed;
         }
@@ -202,21 +182,21 @@ impl Machine {
     /// When the next thing is to happen by itself.
     pub(crate) fn next_event(&mut self) -> Option<Clock> {
         self.forget_what_is_off();
-        self.agenda.peek().map(|Reverse(appointment)| appointment.time)
+        self.agenda.next(self.clock).map(|(time, _)| time)
     }
 
     /// Takes out of the agenda what comes next and has no meaning any more, so that no time passes for it.
     fn forget_what_is_off(&mut self) {
-        while let Some(Reverse(Appointment { time, event, .. })) = self.agenda.peek() {
+        while let Some((time, event)) = self.agenda.next(self.clock) {
             let is_off = match event {
-                Event::Poll(endpoint) => !self.endpoints.is_due(*endpoint, *time),
-                Event::Expire => self.reassembly.next_end().is_none_or(|end| end > *time),
+                Event::Poll(endpoint) => !self.endpoints.is_due(*endpoint, time),
+                Event::Expire => self.reassembly.next_end().is_none_or(|end| end > time),
                 _ => false,
             };
             if !is_off {
                 break;
             }
-            self.agenda.pop();
+            self.agenda.take(self.clock, None);
         }
     }
 
@@ -343,31 +323,5 @@ impl Machine {
     pub(crate) fn totals(&self) -> Totals {
         self.check_queues();
         Totals { incomplete: self.reassembly.len(), ..self.totals }
-    }
-}
-
-impl Appointment {
-    fn key(&self) -> (Clock, u64) {
-        (self.time, self.number)
-    }
-}
-
-impl PartialEq for Appointment {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Appointment {}
-
-impl PartialOrd for Appointment {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Appointment {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        self.key().cmp(&other.key())
     }
 }

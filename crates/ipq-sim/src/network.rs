@@ -60,8 +60,9 @@ impl Machine {
 
     /// A packet is sent by this host.
     pub(crate) fn send_packet(&mut self, mut packet: Packet) {
-        packet.output = Some(self.routes.out(&packet.data));
-        if Headers::of(&packet.data).is_fragment {
+        let headers = Headers::of(&packet.data);
+        packet.output = Some(self.routes.out_to(headers.destination));
+        if headers.is_fragment {
             // Whoever fragments a packet writes this field; for others it is still empty at LOCAL_OUT.
             packet.hw_protocol = packet.family.ether_type();
         }

@@ -29,7 +29,11 @@ impl Routes {
 
     /// The device by which a packet goes out: that of a route, or else `lo`.
     pub(crate) fn out(&self, packet: &[u8]) -> DeviceIndex {
-        let destination = Headers::of(packet).destination;
+        self.out_to(Headers::of(packet).destination)
+    }
+
+    /// The same, of a packet for `destination`.
+    pub(crate) fn out_to(&self, destination: Option<IpAddr>) -> DeviceIndex {
         destination.and_then(|to| self.device(to)).unwrap_or(LOOPBACK)
     }
 

@@ -69,7 +69,11 @@ impl<'d> Application<'d> {
             if !self.described.thinks.is_zero() {
                 kernel.advance(self.described.thinks);
             }
-            send(queue, id, &decision)?;
+            match send(queue, id, &decision) {
+                // The message of the packet was damaged: it has another queue, or another id.
+                Err(Error::WrongQueue(_) | Error::Number(_)) => (),
+                sent => sent?,
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod errors;
 mod examples;
+mod faults;
 mod output;
 mod seeing;
 mod transport;

@@ -30,6 +30,21 @@ fn a_delayed_message_comes_at_its_time() {
 }
 
 #[test]
+fn messages_are_held_until_a_time_and_come_in_order() {
+    let hold = Fault::Hold { release: 10 * MS }.to_program();
+    let mut conversation = Conversation::new([hold]);
+    conversation.queue(&["a", "b"]);
+    assert_eq!(conversation.hear_until(Deadline::At(9 * MS)), Heard::Other(Received::TimedOut));
+    for text in ["a", "b"] {
+        assert!(says(&conversation.hear_until(Deadline::Never), text));
+        assert_eq!(conversation.kernel.now(), 10 * MS);
+    }
+    // What comes after that time is not held.
+    conversation.queue(&["c"]);
+    assert!(says(&conversation.hear(), "c"));
+}
+
+#[test]
 fn a_message_that_is_due_at_the_deadline_comes() {
     let mut conversation = Conversation::new([Fault::Delay { time: 10 * MS }.to_program()]);
     conversation.queue(&["a"]);

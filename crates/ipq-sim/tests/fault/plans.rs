@@ -58,6 +58,7 @@ fn everything() -> FaultPlan {
     let faults = [
         Fault::Lose.to_program().rate(0.25),
         Fault::Delay { time: 1500 * MS }.to_kernel().nth(3),
+        Fault::Hold { release: 2000 * MS }.to_program(),
         Fault::Reorder.to_program().every(4).at_most(5),
         Fault::Duplicate.to_kernel().between(MS, 3 * MS),
         Fault::Corrupt { bytes: 2 }.to_program(),
@@ -83,6 +84,7 @@ fn a_plan_prints_a_line_for_each_fault() {
 seed 0xff
 to-program: lose, rate 0.25
 to-kernel: delay 1s 500ms, only message 3
+to-program: hold until 2s
 to-program: reorder, one of 4, at most 5
 to-kernel: duplicate, from 1ms, until 3ms
 to-program: corrupt 2 bytes

@@ -1,7 +1,7 @@
 //! "Going away": sockets, devices and modules, and who hears of it.
 
 use ipq_proto::{CopyMode, Errno, Family, Hook, Verdict};
-use ipq_sim::{Fate, Match, Outcome, Reason, SocketOptions, Target};
+use ipq_sim::{Fate, Match, Outcome, QueueId, Reason, SocketOptions, Target};
 use ipq_sys::{Error, Operation, Protocol, Transport};
 
 use crate::common::{
@@ -360,5 +360,21 @@ fn a_packet_ends_once_whatever_goes_first() {
             kernel.take_outcomes().iter().map(|Outcome { number, .. }| *number).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn who_comes_second_is_told_that_the_queue_is_occupied() {
+    for family in Family::ALL {
+        let kernel = builder().build();
+        let theirs = kernel.occupy(QueueId::IpQueue(family)).unwrap();
+        let mut program = Program::open(&kernel, family, SocketOptions::default());
+        let body = mode_body(MODEL, 2, 0);
+        program.request(MODE, REQUEST | ACK, &body);
+        assert_eq!(program.answer(), Some(Errno::EBUSY));
+        assert!(kernel.occupy(QueueId::IpQueue(family)).is_err());
+        drop(theirs);
+        program.request(MODE, REQUEST | ACK, &body);
+        assert_eq!(program.answer(), None);
     }
 }

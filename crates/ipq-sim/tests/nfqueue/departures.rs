@@ -2,7 +2,7 @@
 
 use ipq_proto::nfqueue::Command;
 use ipq_proto::{CopyMode, Family, Hook, Verdict};
-use ipq_sim::{Action, Fate, Match, Reason, SocketOptions, Target};
+use ipq_sim::{Action, Fate, Match, QueueId, Reason, SocketOptions, Target};
 use ipq_sys::{Deadline, Transport};
 
 use super::program::Program;
@@ -116,4 +116,30 @@ fn a_device_that_goes_down_takes_its_packets_out_of_all_queues() {
         let down = Fate::Dropped(Reason::DeviceDown);
         assert!(outcomes.iter().all(|outcome| outcome.fate == down), "{outcomes:?}");
     }
+}
+
+#[test]
+fn the_maximum_length_changes_while_packets_wait() {
+    let mut world = World::new();
+    world.queued(b"x");
+    world.kernel.act(&Action::SetNfqueueMaxLength { queue: QUEUE, packets: 1 });
+    world.send(b"y");
+    assert_eq!(world.fates(), [Fate::Dropped(Reason::QueueFull)]);
+    world.kernel.act(&Action::SetNfqueueMaxLength { queue: QUEUE, packets: 2 });
+    world.queued(b"z");
+    // There is no such queue, and so nothing changes.
+    world.kernel.act(&Action::SetNfqueueMaxLength { queue: QUEUE + 1, packets: 0 });
+    assert_eq!(world.counts().0, 2);
+}
+
+#[test]
+fn an_occupied_queue_is_another_programs() {
+    let world = World::new();
+    let theirs = world.kernel.occupy(QueueId::Nfqueue(9)).unwrap();
+    assert!(world.kernel.occupy(QueueId::Nfqueue(9)).is_err());
+    assert!(world.kernel.occupy(QueueId::Nfqueue(QUEUE)).is_err());
+    let queues = |queues: Vec<ipq_sim::NfqueueStatus>| queues.iter().map(|it| it.queue).count();
+    assert_eq!(queues(world.kernel.nfqueue_status()), 2);
+    drop(theirs);
+    assert_eq!(queues(world.kernel.nfqueue_status()), 1);
 }

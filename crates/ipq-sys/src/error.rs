@@ -26,6 +26,8 @@ pub struct Error {
 pub enum Operation {
     /// To open the socket.
     Open,
+    /// To take a socket that was opened elsewhere.
+    Adopt,
     /// To bind it to a port id.
     Bind,
     /// To set one of its options.
@@ -67,6 +69,9 @@ impl Error {
             (Operation::Open | Operation::Bind, Errno::EPERM | Errno::EACCES, _) => {
                 "run as root, or inside unshare -Urn"
             }
+            (Operation::Adopt, _, _) => {
+                "it has to be a netlink socket of protocol 3 or 13 (ip_queue) or 12 (nfnetlink_queue)"
+            }
             (Operation::Bind, Errno::EADDRINUSE, _) => {
                 "another socket of this process has the port id"
             }
@@ -82,6 +87,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let attempt = match self.operation {
             Operation::Open => "opening a socket for",
+            Operation::Adopt => "taking an open descriptor as a socket for",
             Operation::Bind => "binding the socket of",
             Operation::Configure => "configuring the socket of",
             Operation::Send => "sending to",

@@ -5,7 +5,9 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use ipq_proto::Errno;
-use nix::sys::socket::{MsgFlags, NetlinkAddr, bind, recvmsg, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    MsgFlags, NetlinkAddr, bind, getsockname, recvmsg, sendmsg, setsockopt, sockopt,
+};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 
@@ -80,20 +82,54 @@ impl NetlinkSocket {
         if let Some(bytes) = options.receive_buffer {
             set_receive_buffer(&descriptor, bytes).map_err(failed(Operation::Configure))?;
         }
-        let bound = first_free(|port_id| {
-            let bound = bind(descriptor.as_raw_fd(), &NetlinkAddr::new(port_id, 0));
-            bound.map_err(|errno| Errno(errno as i32))
-        });
-        let port_id =
-            bound.map_err(|errno| Error { operation: Operation::Bind, protocol, errno })?;
-        Ok(Self {
-            descriptor,
-            protocol,
-            port_id,
-            has_recvmmsg: true,
-            has_sendmmsg: true,
-            last_batch: 0,
-        })
+        let port_id = bind_to_own_port(&descriptor, protocol)?;
+        Ok(Self::new(descriptor, protocol, port_id))
+    }
+
+    /// Takes a socket that was opened elsewhere: inherited, or received from a more privileged process. One that has no
+    /// port id yet is bound to one of its own.
+    ///
+    /// That it is a netlink socket and which protocol it speaks is asked of the kernel. What cannot be known: in whose
+    /// network namespace it was opened, which is the one whose queues it has; whether a queue is configured on it; and
+    /// whether somebody else still reads from it, who would take packets away.
+    ///
+    /// # Errors
+    ///
+    /// `EAFNOSUPPORT` if it is no netlink socket, `EPROTONOSUPPORT` if no queue speaks its protocol, `ENOTSOCK` if it is no
+    /// socket at all; and as [`open`](Self::open).
+    pub fn from_descriptor(descriptor: OwnedFd) -> Result<Self, Error> {
+        let number = syscall::netlink_protocol(descriptor.as_fd());
+        let unknown = |errno: nix::errno::Errno| Error {
+            operation: Operation::Adopt,
+            // Nothing is known of it, and this is what most are.
+            protocol: Protocol::Netfilter,
+            errno: Errno(errno as i32),
+        };
+        let protocol = number
+            .and_then(|number| {
+                Protocol::from_number(number).ok_or(nix::errno::Errno::EPROTONOSUPPORT)
+            })
+            .map_err(unknown)?;
+        let failed = |operation| {
+            move |errno: nix::errno::Errno| Error {
+                operation,
+                protocol,
+                errno: Errno(errno as i32),
+            }
+        };
+        setsockopt(&descriptor, sockopt::ReceiveTimeout, &TimeVal::seconds(LONGEST_CALL))
+            .map_err(failed(Operation::Configure))?;
+        let bound = getsockname::<NetlinkAddr>(descriptor.as_raw_fd()).map(|address| address.pid());
+        let port_id = match bound.map_err(failed(Operation::Adopt))? {
+            KERNEL => bind_to_own_port(&descriptor, protocol)?,
+            port_id => port_id,
+        };
+        Ok(Self::new(descriptor, protocol, port_id))
+    }
+
+    fn new(descriptor: OwnedFd, protocol: Protocol, port_id: u32) -> Self {
+        let (has_recvmmsg, has_sendmmsg) = (true, true);
+        Self { descriptor, protocol, port_id, has_recvmmsg, has_sendmmsg, last_batch: 0 }
     }
 
     fn error(&self, operation: Operation, errno: nix::errno::Errno) -> Error {
@@ -292,6 +328,22 @@ pub(crate) fn first_free(mut bind: impl FnMut(u32) -> Result<(), Errno>) -> Resu
         }
     }
     Err(Errno::EADDRINUSE)
+}
+
+/// To hand it over: see [`NetlinkSocket::from_descriptor`].
+impl From<NetlinkSocket> for OwnedFd {
+    fn from(socket: NetlinkSocket) -> Self {
+        socket.descriptor
+    }
+}
+
+/// Binds to the first free port id of those that are tried, and returns it.
+fn bind_to_own_port(socket: &OwnedFd, protocol: Protocol) -> Result<u32, Error> {
+    let bound = first_free(|port_id| {
+        let bound = bind(socket.as_raw_fd(), &NetlinkAddr::new(port_id, 0));
+        bound.map_err(|errno| Errno(errno as i32))
+    });
+    bound.map_err(|errno| Error { operation: Operation::Bind, protocol, errno })
 }
 
 #[cfg(test)]

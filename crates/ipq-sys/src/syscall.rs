@@ -39,6 +39,26 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
+/// The protocol of a netlink socket; `EAFNOSUPPORT` for a socket of another family.
+pub(crate) fn netlink_protocol(socket: BorrowedFd<'_>) -> nix::Result<i32> {
+    if number_option(socket, libc::SO_DOMAIN)? != libc::AF_NETLINK {
+        return Err(Errno::EAFNOSUPPORT);
+    }
+    number_option(socket, libc::SO_PROTOCOL)
+}
+
+/// An option of a socket that is an `int`.
+fn number_option(socket: BorrowedFd<'_>, option: i32) -> nix::Result<i32> {
+    let mut number: i32 = 0;
+    let mut len = size_of::<i32>() as libc::socklen_t;
+    let value = core::ptr::from_mut(&mut number).cast();
+    // SAFETY: the pointers are to `number` and `len`, which live through the call, and `len` is the size of `number`.
+    let done = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, &raw mut len)
+    };
+    Errno::result(done).map(|_| number)
+}
+
 /// Receives what is there into the vacant buffers of `batch`, with one recvmmsg(2), and waits for the first of it if it
 /// is to; returns how many datagrams that were, `N` at most.
 ///

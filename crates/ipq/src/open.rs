@@ -2,6 +2,7 @@
 
 use core::ops::RangeInclusive;
 
+use ipq_proto::CopyMode;
 use ipq_sim::{Simulation, SocketOptions as SimulatedOptions};
 use ipq_sys::{Claim, NetlinkSocket, Protocol, SocketOptions, Transport, claim};
 
@@ -105,6 +106,22 @@ pub(crate) fn nfqueue(
     let nfqueue = Nfqueue::new(numbers, options.families);
     let lane = Lane::new(Front::Nfqueue(nfqueue), transport);
     Ok(Queue::with_lanes(vec![lane], buffered_length))
+}
+
+/// A session over a transport whose queues somebody else has claimed and configured.
+pub(crate) fn configured(
+    transport: Box<dyn Transport>,
+    numbers: RangeInclusive<u16>,
+    mode: CopyMode,
+    options: &Options,
+) -> Queue {
+    let front = transport
+        .protocol()
+        .family()
+        .map_or_else(|| Front::Nfqueue(Nfqueue::new(numbers, options.families)), Front::IpQueue);
+    let mut lane = Lane::new(front, transport);
+    lane.mode = mode;
+    Queue::with_lanes(vec![lane], None)
 }
 
 fn socket(protocol: Protocol, options: &Options) -> Result<NetlinkSocket, Error> {

@@ -146,6 +146,20 @@ impl Queue {
         open::simulated(simulation, &options.into())
     }
 
+    /// A session over a transport whose queues a more privileged process has claimed, and set to this copy mode: nothing is
+    /// asked of the kernel. Which of the options are set there is not known here, so only the families of `options` count.
+    /// With `ip_queue` there are no numbers, and `0..=0` will do.
+    ///
+    /// A range that is larger than that of `mode` leads to [`Event::Truncated`].
+    pub fn with_configured(
+        transport: impl Transport + 'static,
+        numbers: RangeInclusive<u16>,
+        mode: CopyMode,
+        options: impl Into<Options>,
+    ) -> Self {
+        open::configured(Box::new(transport), numbers, mode, &options.into())
+    }
+
     pub(crate) fn with_lanes(lanes: Vec<Lane>, buffered_length: Option<u32>) -> Self {
         Self {
             lanes,

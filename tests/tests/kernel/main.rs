@@ -23,6 +23,7 @@ mod modes;
 mod network;
 mod options;
 mod owners;
+mod privileges;
 mod real;
 mod replacement;
 mod rewriting;

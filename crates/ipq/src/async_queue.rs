@@ -28,7 +28,9 @@ use crate::{Error, QueuedPacket, SharedQueue};
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
 /// # let kernel = Kernel::builder().build();
 /// # kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
-/// # for _ in 0..2 { kernel.send(Family::Ipv4, &[0x45; 20]) }
+/// # let mut packet = Vec::new();
+/// # etherparse::PacketBuilder::ipv4([127, 0, 0, 1], [127, 0, 0, 1], 64).udp(1, 2).write(&mut packet, b"x").unwrap();
+/// # for _ in 0..2 { kernel.send(Family::Ipv4, &packet) }
 /// let mut queue = Queue::with(kernel.socket(Family::Ipv4))?;
 /// queue.set_mode(CopyMode::Packet { range: 2048 })?;
 /// let mut packets = AsyncQueue::new(SharedQueue::new(queue, DefaultVerdict::Drop)?)?;

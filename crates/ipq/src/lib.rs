@@ -15,6 +15,14 @@
 //! ```
 //!
 //! To test an application, give it the socket of a simulated kernel; nothing else changes. See [`Queue`].
+//!
+//! - [`Queue`] reads and decides, packet by packet or in batches; [`Queue::run`] is the shortest and fastest program.
+//! - [`SharedQueue`] hands out packets that are settled exactly once, by any thread, or by default; [`QueuedPacket`]s can
+//!   be [rewritten](QueuedPacket::rewrite) so that they arrive.
+//! - [`Workers`] is for several queues and cores, `AsyncQueue` for tokio (feature `tokio`).
+//! - [`Stopper`] ends reads, [`Snapshot`] shows what was lost.
+//!
+//! The [guide](guide) leads through all of it, and from libipq to this, call by call.
 
 #![forbid(unsafe_code)]
 
@@ -63,7 +71,12 @@ pub use ipq_proto::nfqueue::{SkbInfo, Vlan};
 pub use ipq_proto::{
     CopyMode, DeviceName, Errno, EtherType, Family, HardwareAddress, HardwareType, Hook, Verdict,
 };
-pub use ipq_sys::{Batch, IpQueueStatus, KernelStatus, NfqueueStatus, Owner, Process};
+pub use ipq_sys::{
+    Batch, IpQueueStatus, KernelStatus, NetlinkSocket, NfqueueStatus, Owner, Process, Transport,
+};
+
+#[doc = include_str!("../../../docs/guide.md")]
+pub mod guide {}
 
 /// The examples of the README, so that they are compiled and run.
 #[cfg(doctest)]

@@ -30,6 +30,8 @@
 //! - A packet that the hardware would have cut up comes cut up already, each piece with its checksums filled in.
 //! - Packets of the other family, which come where rules for both name the same queue, make the descriptor readable
 //!   until they are received, which drops and [counts](Statistics) them.
+//! - A fragment that this host makes itself is told with protocol 0, like what is no fragment, where no payload shows that it
+//!   is one.
 //! - When a packet arrived is often not said any more. Then it is the time at which it is received from the queue.
 //! - A program that writes another port id than its own into its requests becomes a peer that gets no packets, as it
 //!   should, but they are not counted.

@@ -104,7 +104,7 @@ pub(crate) fn write<A: Abi>(packet: &ip_queue::Packet<'_>, payload_len: usize, t
     let pad = padding(payload_len);
     let header = Header::new(ip_queue::PACKET, Flags::NONE, 0, 0);
     // Every number was made to fit, and packets are far below 4 GiB.
-    let Ok(message) = PacketMsg::<A>::new(packet) else { return };
+    let Ok(message) = PacketMsg::<A>::with_payload_len(packet, payload_len) else { return };
     let Ok(framed) = Framed::new(header, message, payload_len + pad.len()) else { return };
     to.put(framed.as_bytes());
     to.put(packet.payload);

@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
 
+mod cut;
 mod random;
 mod worlds;

@@ -56,6 +56,15 @@ impl<A: Abi> PacketMsg<A> {
     ///
     /// If a number of `packet` does not fit the word.
     pub fn new(packet: &Packet<'_>) -> Result<Self, EncodeError> {
+        Self::with_payload_len(packet, packet.payload.len())
+    }
+
+    /// The same of a packet with a payload of `payload_len` bytes, of which not all need be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_payload_len(packet: &Packet<'_>, payload_len: usize) -> Result<Self, EncodeError> {
         let word = |field, value| {
             A::UnsignedLong::try_from(value)
                 .map_err(|_| EncodeError::new::<A::UnsignedLong>(field, value))
@@ -63,7 +72,7 @@ impl<A: Abi> PacketMsg<A> {
         let signed = |field, value| {
             A::Long::try_from(value).map_err(|_| EncodeError::new::<A::Long>(field, value))
         };
-        let data_len = u64::try_from(packet.payload.len()).unwrap_or(u64::MAX);
+        let data_len = u64::try_from(payload_len).unwrap_or(u64::MAX);
         Ok(Self {
             id: word("packet id", packet.id)?,
             mark: word("mark", packet.mark)?,

@@ -61,7 +61,7 @@ pub use scenario::{
     Application, ApplicationName, ApplicationNumbers, Finding, Scenario, ScenarioError,
 };
 pub use seeds::{Seeds, SeedsError, assert_repeatable, for_each_seed};
-pub use served::Served;
+pub use served::{Served, ServedReport};
 pub use simulation::{Simulation, SimulationError};
 pub use socket::{Socket, SocketOptions};
 pub use trace::{QueueId, TraceEntry, TraceEvent};

@@ -16,6 +16,7 @@ use crate::capture::{CaptureError, Reader};
 use crate::device::Device;
 use crate::fault::{FaultPlan, Faults, Faulty};
 use crate::kernel::Kernel;
+use crate::netlink::{SocketKey, UNBOUND};
 use crate::replay::Replay;
 use crate::rule::{Match, Target};
 use crate::scenario::{
@@ -42,7 +43,6 @@ pub struct Simulation {
     replays: Vec<Replay>,
     expectations: Vec<Expectation>,
     /// Sockets of the program that has queues from the start.
-    #[expect(dead_code, reason = "open, and so in their queues, for as long as they are here")]
     theirs: Vec<Socket>,
 }
 
@@ -105,7 +105,12 @@ impl Simulation {
         path.as_ref().extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
     }
 
-    fn of_capture(path: &Path) -> Result<Self, CaptureError> {
+    /// Opens the capture at `path`, whatever it is called.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened, or does not begin as a capture does.
+    pub fn of_capture(path: &Path) -> Result<Self, CaptureError> {
         let reader: Reader<BufReader<File>> = Reader::open(path)?;
         let kernel = Kernel::builder().device(Device::ethernet("eth0")).build();
         kernel.rule(Hook::PreRouting, Match::any(), Target::Queue);
@@ -138,6 +143,38 @@ impl Simulation {
         let (expectations, theirs) = (Vec::new(), Vec::new());
         let (queues, is_privileged) = (None, true);
         Self { kernel, queues, is_privileged, plan, faults, started, replays, expectations, theirs }
+    }
+
+    /// A kernel of which no file says anything.
+    pub(crate) fn of_kernel(kernel: Kernel) -> Self {
+        Self::new(kernel, FaultPlan::default())
+    }
+
+    /// Whether anybody will want to know what became of its packets.
+    pub(crate) fn expects_anything(&self) -> bool {
+        !self.expectations.is_empty()
+    }
+
+    /// Whether its program has `CAP_NET_ADMIN`.
+    pub(crate) fn is_privileged(&self) -> bool {
+        self.is_privileged
+    }
+
+    /// The sockets that have queues from the start, by protocol and port id.
+    pub(crate) fn programs_of_its_own(&self) -> Vec<(Protocol, u32)> {
+        self.theirs.iter().map(|socket| (socket.protocol(), socket.port_id())).collect()
+    }
+
+    /// A socket of the program whose conversation meets the faults of the scenario; `None` if there are none.
+    pub(crate) fn disturb(&mut self, key: SocketKey, protocol: Protocol) -> Option<Faulty<Socket>> {
+        if self.plan.faults().is_empty() {
+            return None;
+        }
+        let model = self.kernel.data_model();
+        let socket = Socket::new(self.kernel.clone(), key, protocol, UNBOUND, model);
+        let socket = Faulty::new(socket, &self.plan);
+        self.faults.push(socket.faults());
+        Some(socket)
     }
 
     /// Its kernel.

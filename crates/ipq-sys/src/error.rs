@@ -46,6 +46,12 @@ impl Error {
         matches!((self.operation, self.errno), (Operation::Open, Errno::EPROTONOSUPPORT))
     }
 
+    /// Whether the server is gone that had the kernel behind a [`UnixSocket`](crate::unix::UnixSocket). No socket of a real
+    /// kernel says so.
+    pub const fn is_gone(&self) -> bool {
+        matches!(self.errno, Errno::ECONNRESET)
+    }
+
     /// Whether the same operation may succeed later.
     pub const fn is_temporary(&self) -> bool {
         matches!(self.errno, Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS)
@@ -75,6 +81,7 @@ impl Error {
             (Operation::Bind, Errno::EADDRINUSE, _) => {
                 "another socket of this process has the port id"
             }
+            (_, Errno::ECONNRESET, _) => "the simulated kernel is gone: its server has ended",
             (Operation::Send, Errno::ECONNREFUSED, "ip_queue") => {
                 "nobody listens in the kernel: its module has been unloaded"
             }

@@ -49,13 +49,24 @@ impl KernelStatus {
 
     /// The same of another machine: `root` is the folder that its `/proc` is in.
     pub fn read_below(root: &Path) -> Self {
+        Self::read_with(root, |path| fs::read_to_string(path))
+    }
+
+    /// The same of a kernel whose files `read` reads.
+    pub(crate) fn read_with(
+        root: &Path,
+        mut read: impl FnMut(&Path) -> io::Result<String>,
+    ) -> Self {
         let mut status = Self::default();
         for (family, path) in IP_QUEUES {
+            let path = root.join(path);
             let parse = |text: &str| IpQueueStatus::parse(family, text);
-            status.ip_queues.extend(parse_file(&root.join(path), parse, &mut status.problems));
+            let parsed = parse_file(&path, read(&path), parse, &mut status.problems);
+            status.ip_queues.extend(parsed);
         }
+        let path = root.join(NFQUEUES);
         let parse = |text: &str| text.lines().map(str::parse).collect::<Result<Vec<_>, _>>();
-        let nfqueues = parse_file(&root.join(NFQUEUES), parse, &mut status.problems);
+        let nfqueues = parse_file(&path, read(&path), parse, &mut status.problems);
         status.nfqueues = nfqueues.unwrap_or_default();
         status
     }
@@ -64,10 +75,11 @@ impl KernelStatus {
 /// What a file says; `None` if it is not there, or cannot be read, which then is a problem.
 fn parse_file<T>(
     path: &Path,
+    text: io::Result<String>,
     parse: impl FnOnce(&str) -> Result<T, ParseStatusError>,
     problems: &mut Vec<String>,
 ) -> Option<T> {
-    let problem = match fs::read_to_string(path) {
+    let problem = match text {
         Ok(text) => match parse(&text) {
             Ok(parsed) => return Some(parsed),
             Err(error) => error.to_string(),
@@ -330,8 +342,10 @@ mod tests {
     #[test]
     fn what_is_not_there_is_no_problem_and_what_cannot_be_read_is_one() {
         let mut problems = Vec::new();
-        let mut parse =
-            |path: &str| parse_file(Path::new(path), str::parse::<NfqueueStatus>, &mut problems);
+        let mut parse = |path: &str| {
+            let text = fs::read_to_string(path);
+            parse_file(Path::new(path), text, str::parse::<NfqueueStatus>, &mut problems)
+        };
         assert_eq!(parse("/proc/self/no-such-file"), None);
         assert_eq!(parse("/proc/self/comm"), None);
         assert_eq!(parse("/proc/self"), None);

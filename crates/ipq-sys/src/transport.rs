@@ -74,6 +74,12 @@ pub trait Transport: fmt::Debug + Send {
         None
     }
 
+    /// Whether nothing can come any more, as far as the last attempt to receive said. The descriptor of such a transport is
+    /// readable all the same, so that who waits for it learns of the end.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
     /// When this transport next hands out something that it keeps back itself, so that a wait for its descriptor has to
     /// end by then. `None` if it keeps back nothing, as a socket never does.
     fn due(&self) -> Option<Clock> {

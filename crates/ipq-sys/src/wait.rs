@@ -48,6 +48,9 @@ pub fn wait_any<'a>(
 ) -> Result<Waited, Error> {
     let mut waiting: [_; MAX_TRANSPORTS] = core::array::from_fn(|_| transports.next());
     assert!(transports.next().is_none(), "too many transports to wait for");
+    if waiting.iter().flatten().all(|transport| transport.has_ended()) {
+        return Ok(Waited::Ended);
+    }
     let due = waiting.iter().flatten().filter_map(|transport| transport.due()).min();
     let limit = deadline.at_latest(due);
     let waited = match step_each(&mut waiting, limit)? {

@@ -35,7 +35,7 @@ impl World {
         let kernel = builder.build();
         kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
         let options = ServerOptions { patience: PATIENCE, ..ServerOptions::default() };
-        let server = Server::spawn(Served::new(kernel.clone()), options).unwrap();
+        let server = Server::spawn(Served::from(kernel.clone()), options).unwrap();
         Self { kernel, server }
     }
 

@@ -525,9 +525,16 @@ fn greet<'o>(
     }
     let descriptor = connection.as_raw_fd();
     retry(|| connect(descriptor, &address)).map_err(number)?;
-    retry(|| send(descriptor, &greeting, MsgFlags::MSG_NOSIGNAL)).map_err(number)?;
+    // Whom the server refuses it tells at once, and closes: then this may fail, and what it said is still to be read.
+    let _ = retry(|| send(descriptor, &greeting, MsgFlags::MSG_NOSIGNAL));
     let mut frame = [0; 256];
-    let received = retry(|| recv(descriptor, &mut frame, MsgFlags::empty())).map_err(number)?;
+    let mut receive = || retry(|| recv(descriptor, &mut frame, MsgFlags::empty()));
+    let received = match receive() {
+        // That the greeting was not read is reported once, before what was said.
+        Err(nix::errno::Errno::ECONNRESET) => receive(),
+        received => received,
+    };
+    let received = received.map_err(number)?;
     if received == 0 {
         return Err(GONE);
     }

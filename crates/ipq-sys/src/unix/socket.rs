@@ -1,6 +1,6 @@
 //! A netlink socket of a served kernel, as a session uses it: [`UnixSocket`].
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -14,8 +14,8 @@ use crate::netlink_socket::{first_free, monotonic};
 use crate::syscall::{KERNEL, outcome};
 use crate::wait::{Polled, Waited};
 use crate::{
-    Batch, Clock, Deadline, DeviceInfo, Error, Operation, Protocol, Received, SocketOptions,
-    Transport,
+    Batch, Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received,
+    SocketOptions, Transport,
 };
 
 /// A netlink socket of a kernel that a [`Server`](super::Server) has.
@@ -30,6 +30,7 @@ pub struct UnixSocket {
     protocol: Protocol,
     port_id: u32,
     model: DataModel,
+    has_ended: bool,
 }
 
 impl UnixSocket {
@@ -50,7 +51,8 @@ impl UnixSocket {
         let port_id = first_free(|port_id| client.bind(opened.cookie, port_id).map(|_| ()));
         let port_id = port_id.map_err(failed(Operation::Bind))?;
         let model = client.info().model;
-        Ok(Self { client: Mutex::new(client), opened, protocol, port_id, model })
+        let client = Mutex::new(client);
+        Ok(Self { client, opened, protocol, port_id, model, has_ended: false })
     }
 
     fn client(&mut self) -> &mut Client {
@@ -72,10 +74,13 @@ impl UnixSocket {
         let Self { client, opened, .. } = self;
         let client = client.get_mut().unwrap_or_else(PoisonError::into_inner);
         let socket = (&opened.descriptor, opened.cookie);
-        match client.receive_items(Call::RECEIVE, socket, lens, each) {
+        let received = client.receive_items(Call::RECEIVE, socket, lens, each);
+        self.has_ended = received == Ok(More::Ended);
+        match received {
             Ok(More::MayCome) => Ok(None),
             Ok(More::Ended) => Ok(Some(Received::Ended)),
             Err(Errno::EAGAIN) => Ok(Some(Received::TimedOut)),
+            Err(Errno::EINTR) => Ok(Some(Received::Interrupted)),
             Err(errno) => Err(failed(errno)),
         }
     }
@@ -162,8 +167,22 @@ impl Transport for UnixSocket {
         Some(self.opened.descriptor.as_fd())
     }
 
+    fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     fn device(&self, index: u32) -> Option<DeviceInfo> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).device(index).ok()
+    }
+
+    fn kernel_status(&self) -> KernelStatus {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        KernelStatus::read_with(Path::new("/"), |path| {
+            let path = path.to_str().ok_or(io::ErrorKind::NotFound)?;
+            let contents = client.read_file(path);
+            let contents = contents.map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+            String::from_utf8(contents).map_err(io::Error::other)
+        })
     }
 
     fn set_receive_buffer(&mut self, bytes: usize) -> Result<(), Error> {

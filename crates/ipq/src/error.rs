@@ -2,13 +2,14 @@
 
 use core::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno};
 use ipq_sim::capture::CaptureError;
 use ipq_sim::{ScenarioError, SimulationError};
 use ipq_sys::{ClaimError, Owner, Protocol};
 
-use crate::{PacketId, QueueName, RewriteError, TransportName};
+use crate::{PacketId, QueueName, RewriteError};
 
 /// Why a call failed. Printed, it says what was attempted, what came back and what to do about it;
 /// [`fault`](Self::fault) says whose fault it is.
@@ -79,8 +80,13 @@ pub enum Error {
     Capture(CaptureError),
     /// The scenario behind the transport `sim:FILE` cannot be read, or makes no sense.
     Scenario(ScenarioError),
-    /// This version cannot do what the transport's name asks for.
-    Unsupported(TransportName),
+    /// There is no server at the path of the transport `unix:PATH`, or it does not let this program in.
+    Unreachable {
+        /// The path.
+        path: PathBuf,
+        /// What came back.
+        error: Errno,
+    },
 }
 
 /// Whose fault an [`Error`] is.
@@ -106,6 +112,7 @@ impl Error {
             | Self::ModeRefused { .. }
             | Self::Descriptor(_)
             | Self::Capture(_)
+            | Self::Unreachable { .. }
             | Self::Scenario(_) => Fault::System,
             Self::NoAnswer { .. } | Self::Message(_) => Fault::Peer,
             Self::Number(_)
@@ -114,8 +121,7 @@ impl Error {
             | Self::WrongProtocol(_)
             | Self::TwoSockets(_)
             | Self::Closed
-            | Self::Rewrite(_)
-            | Self::Unsupported(_) => Fault::Caller,
+            | Self::Rewrite(_) => Fault::Caller,
         }
     }
 
@@ -210,10 +216,16 @@ impl fmt::Display for Error {
             Self::Rewrite(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Scenario(error) => error.fmt(f),
-            Self::Unsupported(name) => write!(
-                f,
-                "opening {name}: this version cannot; the transports it has are auto, ip_queue, nfqueue:N, nfqueue:A-B and sim:FILE"
-            ),
+            Self::Unreachable { path, error } => {
+                let path = path.display();
+                write!(f, "connecting to the simulated kernel at {path}: {error}; ")?;
+                match *error {
+                    Errno::EACCES => f.write_str("only the user who serves it may"),
+                    Errno::EMFILE => f.write_str("its server has as many clients as it takes"),
+                    Errno::EPROTO => f.write_str("what listens there is no server of this version"),
+                    _ => write!(f, "is it served? ipq-cli sim serve --listen {path} does it"),
+                }
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! How a session is opened by its transport's name.
 
 use core::ops::RangeInclusive;
+use std::path::Path;
 
 use ipq_proto::CopyMode;
 use ipq_sim::{Simulation, SocketOptions as SimulatedOptions};
+use ipq_sys::unix::{Client, UnixSocket};
 use ipq_sys::{Claim, NetlinkSocket, Protocol, SocketOptions, Transport, claim};
 
 use crate::lane::{Front, Lane};
@@ -26,7 +28,7 @@ pub(crate) fn queue(name: TransportName, options: &Options) -> Result<Queue, Err
             let mut simulation = Simulation::open(&path)?;
             simulated(&mut simulation, options)
         }
-        TransportName::Unix(_) => Err(Error::Unsupported(name)),
+        TransportName::Unix(path) => served(&path, options),
     }
 }
 
@@ -76,6 +78,25 @@ pub(crate) fn simulated(simulation: &mut Simulation, options: &Options) -> Resul
     let lanes =
         ip_queue_lanes(options, |protocol| Ok(simulation.open_socket(protocol, socket_options)?))?;
     Ok(Queue::with_lanes(lanes, None))
+}
+
+/// Claims the queue of a kernel that a server has: the one that a program is wanted for there. Its receive buffers are left
+/// alone, as those of a simulation are.
+fn served(path: &Path, options: &Options) -> Result<Queue, Error> {
+    let unreachable = |error| Error::Unreachable { path: path.to_owned(), error };
+    let client = Client::connect(path).map_err(unreachable)?;
+    let socket_options = SocketOptions { receive_buffer: options.receive_buffer };
+    let open = |protocol| {
+        let mut socket = UnixSocket::open(path, protocol, socket_options)?;
+        if options.ignore_overruns {
+            socket.report_overruns(false)?;
+        }
+        Ok(Box::new(socket) as Box<dyn Transport>)
+    };
+    if let Some(numbers) = &client.info().queues {
+        return nfqueue(open(Protocol::Netfilter)?, numbers.clone(), options, None);
+    }
+    Ok(Queue::with_lanes(ip_queue_lanes(options, open)?, None))
 }
 
 fn open_nfqueue(numbers: RangeInclusive<u16>, options: &Options) -> Result<Queue, Error> {

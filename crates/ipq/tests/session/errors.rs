@@ -2,12 +2,14 @@
 
 use core::error::Error as _;
 
-use ipq::{
-    CopyMode, Errno, Error, Event, Family, Fault, PacketId, QueueName, Refusal, TransportName,
-};
+use ipq::{CopyMode, Errno, Error, Event, Family, Fault, PacketId, QueueName, Refusal};
 use ipq_proto::{DecodeError, EncodeError, Problem};
 use ipq_sim::capture::Reader;
 use ipq_sys::{Operation, Protocol};
+
+fn unreachable(error: Errno) -> Error {
+    Error::Unreachable { path: "/run/ipq".into(), error }
+}
 
 fn refused(errno: Errno, family: Family) -> Error {
     Error::ModeRefused {
@@ -60,7 +62,15 @@ fn all() -> Vec<(Error, &'static str, Fault)> {
         ),
         (Error::TwoSockets(QueueName::IpQueue(Family::Ipv4)), "one is enough", Fault::Caller),
         (Error::Capture(capture), "", Fault::System),
-        (Error::Unsupported(TransportName::Unix("/run/ipq".into())), "sim:FILE", Fault::Caller),
+        (unreachable(Errno(2)), "ipq-cli sim serve --listen /run/ipq", Fault::System),
+        (unreachable(Errno::EACCES), "only the user who serves it", Fault::System),
+        (unreachable(Errno::EMFILE), "as many clients as it takes", Fault::System),
+        (unreachable(Errno::EPROTO), "no server of this version", Fault::System),
+        (
+            transport(Operation::Receive, Protocol::Firewall, Errno::ECONNRESET),
+            "the simulated kernel is gone",
+            Fault::System,
+        ),
     ]
 }
 

@@ -23,7 +23,7 @@ pub use queue::QueueArgs;
 pub(crate) use queue::is_simulated;
 pub use replay::ReplayArgs;
 pub use rule::{RuleArgs, VerdictArg};
-pub use sim::{ApplicationArg, SimCommand, SimRunArgs};
+pub use sim::{ApplicationArg, SimCommand, SimRunArgs, SimServeArgs, StartArg};
 pub use status::StatusArgs;
 
 use std::fs::Metadata;

@@ -106,6 +106,14 @@ pub(crate) fn run<W: Work>(
     plan: Plan,
     start: impl FnOnce(&Source) -> Result<W, Failure>,
 ) -> Result<(), Failure> {
+    let transport = plan.transport.clone();
+    serve(plan, start).map_err(|failure| failure.on(&transport))
+}
+
+fn serve<W: Work>(
+    plan: Plan,
+    start: impl FnOnce(&Source) -> Result<W, Failure>,
+) -> Result<(), Failure> {
     let (source, mut queue) = Source::open(plan.transport.clone(), plan.options)?;
     let (stop, descriptor) = Stop::on_signals().map_err(Failure::Signals)?;
     queue.interrupt_on(descriptor);

@@ -4,9 +4,10 @@ use core::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ipq::Error;
+use ipq::{Error, TransportName};
 use ipq_sim::ScenarioError;
 use ipq_sim::capture::CaptureError;
+use ipq_sys::unix::ListenError;
 
 /// What ends a command before its time.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub(crate) enum Failure {
     Rule(String),
     Signals(io::Error),
     Waiting(io::Error),
+    Listening(ListenError),
+    /// The server of the transport `unix:PATH` has ended.
+    Gone(PathBuf),
     Scenario(ScenarioError),
     /// Two runs with the same seed differ, first in this event.
     NotRepeatable {
@@ -38,6 +42,18 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The same; of a server that is gone, it says where that was.
+    pub(crate) fn on(self, transport: &TransportName) -> Self {
+        match (self, transport) {
+            (Self::Session(Error::Transport(error)), TransportName::Unix(path))
+                if error.is_gone() =>
+            {
+                Self::Gone(path.clone())
+            }
+            (failure, _) => failure,
+        }
+    }
+
     /// A file cannot be read, or makes no sense.
     pub(crate) fn reading(path: &Path, problem: impl fmt::Display) -> Self {
         Self::Input { path: path.to_owned(), problem: problem.to_string() }
@@ -61,6 +77,14 @@ impl fmt::Display for Failure {
             Self::Rule(problem) => write!(f, "putting in the rule: {problem}"),
             Self::Waiting(error) => write!(f, "waiting: {error}"),
             Self::Signals(error) => write!(f, "installing a signal handler: {error}"),
+            Self::Listening(error) => error.fmt(f),
+            Self::Gone(path) => {
+                write!(
+                    f,
+                    "the simulated kernel at {} is gone: its server has ended",
+                    path.display()
+                )
+            }
             Self::Scenario(error) => error.fmt(f),
             Self::NotRepeatable { seed, line } => write!(
                 f,

@@ -1,7 +1,8 @@
-//! `ipq-cli sim run`: a scenario, with a built-in program at its queue.
+//! `ipq-cli sim run`: a scenario, with a built-in program at its queue. `ipq-cli sim serve` is in a file of its own.
 
 mod application;
 mod report;
+mod serve;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -35,12 +36,19 @@ struct Outcome {
 /// Runs the command.
 pub(crate) fn main(command: &SimCommand) -> ExitCode {
     const USAGE: u8 = 2;
-    let SimCommand::Run(args) = command;
-    if let Some(problem) = args.contradiction() {
-        complain(&format!("{problem}\n\nFor more information, try 'ipq-cli sim run --help'."));
-        return ExitCode::from(USAGE);
-    }
-    match run(args) {
+    let done = match command {
+        SimCommand::Run(args) => {
+            if let Some(problem) = args.contradiction() {
+                complain(&format!(
+                    "{problem}\n\nFor more information, try 'ipq-cli sim run --help'."
+                ));
+                return ExitCode::from(USAGE);
+            }
+            run(args)
+        }
+        SimCommand::Serve(args) => serve::run(args),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         // Whoever read the output has seen enough, and does not know how it ended.

@@ -43,6 +43,14 @@ mod doctor {
     mod usage;
 }
 
+#[path = "served"]
+mod served {
+    mod clients;
+    mod sockets;
+    mod summaries;
+    mod support;
+}
+
 #[path = "filter"]
 mod filter {
     mod differential;

@@ -1,9 +1,13 @@
 //! The arguments of `ipq-cli sim`.
 
+mod serve;
+
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use ipq_sim::{ApplicationName, Seeds};
+
+pub use serve::{SimServeArgs, StartArg};
 
 /// What to do with a simulated kernel.
 #[derive(Clone, Debug, Subcommand)]
@@ -11,6 +15,8 @@ use ipq_sim::{ApplicationName, Seeds};
 pub enum SimCommand {
     /// Run a scenario file with its built-in program, and say which expectations hold.
     Run(SimRunArgs),
+    /// Serve a simulated kernel to programs in other processes, on a Unix socket.
+    Serve(SimServeArgs),
 }
 
 /// Run a scenario file with its built-in program, and say which expectations hold.

@@ -74,8 +74,8 @@ fn a_kernel_without_ip_queue_is_told_with_what_to_use_instead() {
 }
 
 #[test]
-fn a_transport_that_is_yet_to_come_is_told() {
+fn a_server_that_is_not_there_is_told() {
     let run = run(Some("unix:/nonexistent"), None).ended(1);
     assert_eq!(run.stdout, "");
-    run.says(&["ipq-cli: opening unix:/nonexistent: this version cannot", "nfqueue:N", "sim:FILE"]);
+    run.says(&["ipq-cli: connecting to the simulated kernel at /nonexistent: ENOENT", "sim serve"]);
 }

@@ -12,9 +12,11 @@
 
 mod decode;
 mod round_trip;
+mod served_frames;
 
 pub use decode::decode_any;
 pub use round_trip::round_trip;
+pub use served_frames::served_frames;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -24,7 +26,8 @@ pub use libfuzzer_sys;
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: &[(&str, Body)] = &[("decode_any", decode_any), ("round_trip", round_trip)];
+pub const TARGETS: &[(&str, Body)] =
+    &[("decode_any", decode_any), ("round_trip", round_trip), ("served_frames", served_frames)];
 
 /// Makes a program of the function `$body`: a fuzz target under `cfg(fuzzing)`, else one that takes files.
 #[macro_export]

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use ipq_proto::Errno;
 use zerocopy::IntoBytes;
 
-use crate::boundary::{call, call_on};
+use crate::boundary::{call, call_on, find};
 use crate::calls::{family, replacement};
 use crate::error::{self, ErrorCode, Failure};
 use crate::handle::Handle;
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn ipq_get_statistics(
 #[unsafe(no_mangle)]
 pub extern "C" fn ipq_handle_error(h: *const Handle) -> c_int {
     call(|| {
-        let session = crate::boundary::find(h)?;
+        let session = find(h)?;
         Ok(session.last_error.load(Ordering::Relaxed))
     })
 }

@@ -69,7 +69,11 @@ pub(crate) fn find(handle: *const Handle) -> Result<Arc<Session>, Failure> {
     if handle.is_null() {
         return Err(Failure::new(ErrorCode::Implementation, Errno::EINVAL, "the handle is NULL"));
     }
+    registry::find(handle)?.ok_or_else(unknown)
+}
+
+/// A pointer is no handle.
+pub(crate) fn unknown() -> Failure {
     let words = "the handle is none that is open: it was destroyed, or never created, or copied";
-    registry::find(handle)?
-        .ok_or_else(|| Failure::new(ErrorCode::Implementation, Errno::EINVAL, words))
+    Failure::new(ErrorCode::Implementation, Errno::EINVAL, words)
 }

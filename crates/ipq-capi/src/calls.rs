@@ -7,7 +7,7 @@ use core::ffi::{c_char, c_int, c_uchar, c_uint, c_ulong};
 
 use ipq_proto::{Errno, Family};
 
-use crate::boundary::{call, call_on};
+use crate::boundary::{call, call_on, unknown};
 use crate::error::{ErrorCode, Failure};
 use crate::handle::Handle;
 use crate::open::{self, Wanted};
@@ -46,8 +46,6 @@ pub extern "C" fn ipq_destroy_handle(h: *mut Handle) -> c_int {
         if h.is_null() {
             return Ok(0);
         }
-        let words = "the handle is none that is open: it was destroyed before, or never created";
-        let unknown = || Failure::new(ErrorCode::Implementation, Errno::EINVAL, words);
         drop(registry::remove(h)?.ok_or_else(unknown)?);
         Ok(0)
     })

@@ -13,6 +13,7 @@ mod headers;
 mod manuals;
 mod memory;
 mod network;
+mod privileges;
 mod programs;
 mod real;
 mod running;

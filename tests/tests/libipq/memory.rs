@@ -83,7 +83,7 @@ fn run(
     through: &[&str],
     program: &std::path::Path,
 ) {
-    let mut running = Running::start(network, through, program, arguments);
+    let mut running = Running::start(&network.transport(), through, program, arguments);
     if packets > 0 {
         running.wait_for("ready");
     }

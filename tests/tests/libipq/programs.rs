@@ -15,6 +15,7 @@ on_every_kernel! {
     takes_a_small_range,
     keeps_within_a_short_buffer,
     goes_on_in_a_child,
+    forks_while_threads_are_inside,
     has_a_descriptor_like_any,
     ends_waiting_at_signals,
     says_what_is_wrong_in_the_program,
@@ -30,7 +31,7 @@ fn in_every_build(
 ) -> Outcome {
     for build in Build::ALL {
         let program = program(name, build)?;
-        let mut running = Running::start(network, &[], &program, arguments);
+        let mut running = Running::start(&network.transport(), &[], &program, arguments);
         running.wait_for("ready");
         go_on(network, running);
     }
@@ -143,6 +144,13 @@ fn goes_on_in_a_child(network: &mut dyn Network) -> Outcome {
     })
 }
 
+fn forks_while_threads_are_inside(network: &mut dyn Network) -> Outcome {
+    let program = program("busy_forks", Build::USUAL)?;
+    let running = Running::start(&network.transport(), &[], &program, &["100"]);
+    assert_eq!(running.finish(), "100 children\n");
+    Ok(())
+}
+
 fn has_a_descriptor_like_any(network: &mut dyn Network) -> Outcome {
     let size = if network.has_receive_buffer() { "larger" } else { "" };
     in_every_build(network, "descriptor", &["4"], |network, running| {
@@ -160,7 +168,7 @@ fn has_a_descriptor_like_any(network: &mut dyn Network) -> Outcome {
 
 fn ends_waiting_at_signals(network: &mut dyn Network) -> Outcome {
     for build in Build::ALL {
-        let running = Running::start(network, &[], &program("signals", build)?, &[]);
+        let running = Running::start(&network.transport(), &[], &program("signals", build)?, &[]);
         let expected = "for ever: 1 signal, Failed to receive netlink message\n\
                         with a time-out: 1 signal, Unknown error\n\
                         with a time-out and SA_RESTART: 1 signal, Unknown error\n\
@@ -172,7 +180,7 @@ fn ends_waiting_at_signals(network: &mut dyn Network) -> Outcome {
 
 fn says_what_is_wrong_in_the_program(network: &mut dyn Network) -> Outcome {
     for build in Build::ALL {
-        let running = Running::start(network, &[], &program("misuse", build)?, &[]);
+        let running = Running::start(&network.transport(), &[], &program("misuse", build)?, &[]);
         assert_eq!(running.finish(), include_str!("../../c/misuse.txt"));
     }
     Ok(())

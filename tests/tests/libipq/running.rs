@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::build::prefix;
-use crate::network::Network;
 
 /// It is killed when dropped.
 #[derive(Debug)]
@@ -18,9 +17,9 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a program on this network; `through` is what runs it, if it does not run by itself.
+    /// Starts a program with this transport; `through` is what runs it, if it does not run by itself.
     pub(crate) fn start(
-        network: &dyn Network,
+        transport: &str,
         through: &[&str],
         program: &Path,
         arguments: &[&str],
@@ -28,7 +27,7 @@ impl Running {
         let mut words = through.iter().map(Path::new).chain([program]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(arguments);
-        command.env("IPQ_TRANSPORT", network.transport());
+        command.env("IPQ_TRANSPORT", transport);
         let library = prefix().unwrap().join("lib");
         command.env("LD_LIBRARY_PATH", library).env("LC_ALL", "C");
         let streams = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -11,6 +11,7 @@ mod replay;
 mod rule;
 mod sim;
 mod status;
+mod top;
 mod transport;
 
 pub use compare::CompareArgs;
@@ -25,6 +26,7 @@ pub use replay::ReplayArgs;
 pub use rule::{RuleArgs, VerdictArg};
 pub use sim::{ApplicationArg, SimCommand, SimRunArgs, SimServeArgs, StartArg};
 pub use status::StatusArgs;
+pub use top::{Speed, TopArgs};
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -66,6 +68,8 @@ pub enum Command {
     Decode(DecodeArgs),
     /// Say what is missing to make a queue work here, and how to get it.
     Doctor(DoctorArgs),
+    /// Watch a queue live: rates, what waits, verdicts, losses and the busiest flows.
+    Top(TopArgs),
     /// Run a simulated kernel.
     #[command(subcommand)]
     Sim(SimCommand),

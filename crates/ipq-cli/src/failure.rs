@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Listening(ListenError),
     /// The server of the transport `unix:PATH` has ended.
     Gone(PathBuf),
+    /// The terminal cannot be drawn on, or read from.
+    Terminal(io::Error),
     Scenario(ScenarioError),
     /// Two runs with the same seed differ, first in this event.
     NotRepeatable {
@@ -85,6 +87,7 @@ impl fmt::Display for Failure {
                     path.display()
                 )
             }
+            Self::Terminal(error) => write!(f, "using the terminal: {error}"),
             Self::Scenario(error) => error.fmt(f),
             Self::NotRepeatable { seed, line } => write!(
                 f,

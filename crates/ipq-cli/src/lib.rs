@@ -25,13 +25,14 @@ mod source;
 mod status;
 mod stop;
 mod text;
+mod top;
 mod verdict_log;
 
 pub use args::{
     ApplicationArg, Args, Command, CompareArgs, CompletionsArgs, CopyArg, DecodeArgs, DoctorArgs,
     DropArgs, DumpArgs, FormatArg, HookArg, ManArgs, OrderArg, PasserArgs, ProtocolArg, QueueArgs,
-    RecordArgs, ReplayArgs, RuleArgs, SimCommand, SimRunArgs, SimServeArgs, StartArg, StatusArgs,
-    TrafficArg, VerdictArg, WordArg,
+    RecordArgs, ReplayArgs, RuleArgs, SimCommand, SimRunArgs, SimServeArgs, Speed, StartArg,
+    StatusArgs, TopArgs, TrafficArg, VerdictArg, WordArg,
 };
 
 pub use filter::{Filter, FilterError};
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => ended(generate::man(&args)),
         Command::Decode(args) => ended(decode::run(&args)),
         Command::Doctor(args) => ended(doctor::run(&args)),
+        Command::Top(args) => top::main(&args),
         Command::Sim(command) => sim::main(&command),
     }
 }

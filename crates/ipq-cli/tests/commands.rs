@@ -68,3 +68,8 @@ mod sim;
 
 #[path = "status/mod.rs"]
 mod status;
+
+#[path = "top"]
+mod top {
+    mod terminal;
+}

@@ -33,6 +33,8 @@ struct Diagnosis {
     findings: Vec<Finding>,
     rules: Vec<Rule>,
     recipes: [Recipe; 3],
+    /// A command that makes a rule for as long as it runs, where a rule can be made.
+    passer: Option<String>,
 }
 
 /// Runs the command; says whether all that is essential is there.
@@ -54,7 +56,9 @@ impl Diagnosis {
         let facts = Facts::of(machine);
         let recipes = Recipe::all(&facts, args);
         let findings = checks::findings(&facts, &recipes, args);
-        Self { queue: args.queue, findings, rules: facts.rules.found, recipes }
+        let has_recipe = recipes[..2].iter().any(|recipe| recipe.obstacle.is_none());
+        let passer = (has_recipe && !facts.has_only_ip_queue()).then(|| commands::passer(args));
+        Self { queue: args.queue, findings, rules: facts.rules.found, recipes, passer }
     }
 
     /// Whether all that is essential is there, as far as it can be seen.

@@ -41,21 +41,8 @@ impl Recipe {
             Ok(program) => (program, None),
             Err(obstacle) => (tool.to_owned(), Some(obstacle)),
         };
-        let (table, chain) = match args.hook {
-            HookArg::Prerouting => ("-t mangle ", "PREROUTING"),
-            HookArg::Input => ("", "INPUT"),
-            HookArg::Forward => ("", "FORWARD"),
-            HookArg::Output => ("", "OUTPUT"),
-            HookArg::Postrouting => ("-t mangle ", "POSTROUTING"),
-        };
-        let protocol = match (args.protocol, family) {
-            (TrafficArg::All, _) => "",
-            (TrafficArg::Icmp, Family::Ipv4) => " -p icmp",
-            (TrafficArg::Icmp, Family::Ipv6) => " -p ipv6-icmp",
-            (TrafficArg::Tcp, _) => " -p tcp",
-            (TrafficArg::Udp, _) => " -p udp",
-        };
-        let rule = format!("{chain}{protocol} -j {}", target(facts, args.queue));
+        let (table, packets) = packets(args, family);
+        let rule = format!("{packets} -j {}", target(facts, args.queue));
         Self {
             tool,
             install: vec![format!("{program} {table}-I {rule}")],
@@ -87,6 +74,31 @@ impl Recipe {
         let remove = "nft delete table inet ipq".to_owned();
         Self { tool: "nft", install, remove, obstacle: nft_obstacle(facts) }
     }
+}
+
+/// The table, where it is not the usual one, and the packets, in the words of iptables.
+fn packets(args: &DoctorArgs, family: Family) -> (&'static str, String) {
+    let (table, chain) = match args.hook {
+        HookArg::Prerouting => ("-t mangle ", "PREROUTING"),
+        HookArg::Input => ("", "INPUT"),
+        HookArg::Forward => ("", "FORWARD"),
+        HookArg::Output => ("", "OUTPUT"),
+        HookArg::Postrouting => ("-t mangle ", "POSTROUTING"),
+    };
+    let protocol = match (args.protocol, family) {
+        (TrafficArg::All, _) => "",
+        (TrafficArg::Icmp, Family::Ipv4) => " -p icmp",
+        (TrafficArg::Icmp, Family::Ipv6) => " -p ipv6-icmp",
+        (TrafficArg::Tcp, _) => " -p tcp",
+        (TrafficArg::Udp, _) => " -p udp",
+    };
+    (table, format!("{chain}{protocol}"))
+}
+
+/// The command that makes the rule itself, and passes what it queues.
+pub(super) fn passer(args: &DoctorArgs) -> String {
+    let (table, packets) = packets(args, Family::Ipv4);
+    format!("ipq-cli passer --transport nfqueue:{} --install '{table}{packets}'", args.queue)
 }
 
 /// Where packets go: to a queue, and on where no program has it, as far as the kernel knows how.

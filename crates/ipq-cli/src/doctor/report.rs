@@ -27,6 +27,9 @@ pub(super) fn text(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()
         }
         writeln!(out, "  {}    # takes it out again", recipe.remove)?;
     }
+    if let Some(passer) = &diagnosis.passer {
+        writeln!(out, "\nor, for as long as it runs:\n  {passer}")?;
+    }
     writeln!(out, "\n{}", verdict(diagnosis))
 }
 

@@ -22,7 +22,7 @@
 //! - [`Workers`] is for several queues and cores, `AsyncQueue` for tokio (feature `tokio`).
 //! - [`Stopper`] ends reads, [`Snapshot`] shows what was lost.
 //!
-//! The [guide](guide) leads through all of it, and from libipq to this, call by call.
+//! The [guide] leads through all of it, and from libipq to this, call by call.
 
 #![forbid(unsafe_code)]
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use ipq::{KernelStatus, QueueName};
-use ipq_sim::TraceEntry;
+use ipq_sim::{Totals, TraceEntry};
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
@@ -112,15 +112,7 @@ impl<W: Write> Report<W> {
             "expectations": outcome.findings.len(),
             "hold": holds,
             "seconds": kernel.now().as_secs_f64(),
-            "packets": {
-                "entered": totals.entered,
-                "delivered": totals.delivered,
-                "dropped": totals.dropped,
-                "fragmented": totals.fragmented,
-                "reassembled": totals.reassembled,
-                "incomplete": totals.incomplete,
-                "queued": totals.queued,
-            },
+            "packets": packets(&totals),
             "application": application,
         }))
     }
@@ -147,4 +139,17 @@ impl<W: Write> Report<W> {
         serde_json::to_writer(&mut self.out, object)?;
         self.out.write_all(b"\n")
     }
+}
+
+/// How many packets there were.
+pub(super) fn packets(totals: &Totals) -> Value {
+    json!({
+        "entered": totals.entered,
+        "delivered": totals.delivered,
+        "dropped": totals.dropped,
+        "fragmented": totals.fragmented,
+        "reassembled": totals.reassembled,
+        "incomplete": totals.incomplete,
+        "queued": totals.queued,
+    })
 }

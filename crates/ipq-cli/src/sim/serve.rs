@@ -11,6 +11,8 @@ use crate::args::{SimServeArgs, StartArg};
 use crate::failure::Failure;
 use crate::stop::Stop;
 
+use super::report::packets;
+
 /// Serves until it is done; says whether all that was expected came to be.
 pub(super) fn run(args: &SimServeArgs) -> Result<bool, Failure> {
     let mut kernel = Served::new(simulation(args)?);
@@ -111,19 +113,10 @@ fn print_json(
     }
     let fates = report.fates.iter().map(|(fate, count)| (fate.clone(), (*count).into()));
     let fates: Map<String, Value> = fates.collect();
-    let totals = &report.totals;
     let summary = json!({
         "event": "summary",
         "seconds": report.time.as_secs_f64(),
-        "packets": {
-            "entered": totals.entered,
-            "delivered": totals.delivered,
-            "dropped": totals.dropped,
-            "fragmented": totals.fragmented,
-            "reassembled": totals.reassembled,
-            "incomplete": totals.incomplete,
-            "queued": totals.queued,
-        },
+        "packets": packets(&report.totals),
         "fates": fates,
         "expectations": report.findings.len(),
         "hold": report.findings.iter().filter(|finding| finding.holds).count(),

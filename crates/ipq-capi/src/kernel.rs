@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipq_bridge::Bridge;
 use ipq_proto::{Errno, Family};
+use ipq_sys::unix::{Spawned, UnixSocket};
 use ipq_sys::{NetlinkSocket, Operation, Transport};
 
 use crate::error::{ErrorCode, Failure};
@@ -16,6 +17,12 @@ use crate::sorter::{self, Sorter};
 pub(crate) enum Kernel {
     /// One whose kernel does.
     Plain(Box<dyn Transport>),
+    /// One in this process.
+    Simulated {
+        socket: UnixSocket,
+        #[expect(dead_code, reason = "serves the kernel for as long as it is here")]
+        server: Arc<Spawned>,
+    },
     /// One that makes it of `nfnetlink_queue`.
     Bridged(Box<Bridged>),
 }
@@ -31,6 +38,7 @@ impl Kernel {
     pub(crate) fn transport(&mut self) -> &mut dyn Transport {
         match self {
             Self::Plain(transport) => &mut **transport,
+            Self::Simulated { socket, .. } => socket,
             Self::Bridged(bridged) => &mut bridged.bridge,
         }
     }
@@ -79,11 +87,11 @@ impl Kernel {
         mark: u32,
     ) -> Result<(), ipq_sys::Error> {
         match self {
-            Self::Plain(transport) => {
-                let (operation, errno) = (Operation::Send, Errno::EOPNOTSUPP);
-                Err(ipq_sys::Error { operation, protocol: transport.protocol(), errno })
-            }
             Self::Bridged(bridged) => bridged.bridge.send_marked(verdict, mark),
+            Self::Plain(_) | Self::Simulated { .. } => {
+                let (operation, errno) = (Operation::Send, Errno::EOPNOTSUPP);
+                Err(ipq_sys::Error { operation, protocol: self.transport().protocol(), errno })
+            }
         }
     }
 }

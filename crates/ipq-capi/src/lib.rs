@@ -22,6 +22,7 @@ mod open;
 mod registry;
 mod send;
 mod session;
+mod simulated;
 mod sorter;
 mod statistics;
 mod text;

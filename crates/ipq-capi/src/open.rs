@@ -12,7 +12,7 @@ use ipq_sys::{ClaimError, NetlinkSocket, Operation, Protocol, SocketOptions, Tra
 use crate::error::{Detail, ErrorCode, Failure};
 use crate::kernel::Kernel;
 use crate::session::{Opened, Session};
-use crate::{registry, sorter};
+use crate::{registry, simulated, sorter};
 
 /// The variable that says which kernel.
 const VARIABLE: &str = "IPQ_TRANSPORT";
@@ -81,7 +81,12 @@ fn kernel(name: &TransportName, family: Family, wanted: &Wanted) -> Result<Kerne
             let protocol = Protocol::ip_queue(family);
             plain(UnixSocket::open(path, protocol, wanted.socket_options()), wanted)
         }
-        _ => Err(unsupported("a simulated kernel")),
+        TransportName::Sim(file) => {
+            refuse_queue_options(wanted)?;
+            let (socket, server) = simulated::open(file, family, wanted.socket_options())?;
+            Ok(Kernel::Simulated { socket, server })
+        }
+        _ => Err(unsupported("this version of libipq does not have the transport")),
     }
 }
 
@@ -105,6 +110,12 @@ fn plain(
     wanted: &Wanted,
 ) -> Result<Kernel, Failure> {
     let transport = opened.map_err(unopened)?;
+    refuse_queue_options(wanted)?;
+    Ok(Kernel::Plain(Box::new(transport)))
+}
+
+/// `ip_queue` has no options of its own.
+fn refuse_queue_options(wanted: &Wanted) -> Result<(), Failure> {
     if wanted.max_length.is_some() {
         let words = "on ip_queue the maximum length is a sysctl: net.ipv4.ip_queue_maxlen";
         return Err(unsupported(words));
@@ -112,7 +123,7 @@ fn plain(
     if wanted.fail_open {
         return Err(unsupported("ip_queue cannot let packets pass when it is full"));
     }
-    Ok(Kernel::Plain(Box::new(transport)))
+    Ok(())
 }
 
 /// A queue of `nfnetlink_queue`.

@@ -1,9 +1,9 @@
 //! The programs, one by one: what they print, and what becomes of the packets.
 
 use ipq_proto::Family::{Ipv4, Ipv6};
-use ipq_tests::namespace::Outcome;
+use ipq_tests::namespace::{Outcome, Skipped};
 
-use crate::build::{Build, program};
+use crate::build::{Build, program, root};
 use crate::network::Network;
 use crate::running::Running;
 
@@ -202,4 +202,21 @@ fn has_more_than_the_original(network: &mut dyn Network) -> Outcome {
         let texts: Vec<_> = (0..packets).map(|number| number.to_string()).collect();
         assert_eq!(arrived(network), texts);
     })
+}
+
+/// The kernel of the transport `sim:FILE` is in the program itself.
+#[test]
+fn passes_the_packets_of_a_capture_and_ends() {
+    let capture = root().join("tests/traffic/dns-badcookie.pcap");
+    let transport = format!("sim:{}", capture.display());
+    let run = || {
+        for build in Build::ALL {
+            let running = Running::start(&transport, &[], &program("until_end", build)?, &["4"]);
+            assert_eq!(running.finish(), "4 packets, Received EOF on netlink socket\n");
+        }
+        Ok(())
+    };
+    if let Err(Skipped(reason)) = run() {
+        eprintln!("skipped: programs::passes_the_packets_of_a_capture_and_ends: {reason}");
+    }
 }

@@ -37,7 +37,7 @@ impl Simulated {
         let (from, to) = (sockets(&here), sockets(&here));
         kernel.at(END, Action::KillAll);
         let options = ServerOptions { speed: Speed::Times(1.0), ..ServerOptions::default() };
-        let server = Server::spawn(Served::new(kernel), options).unwrap();
+        let server = Server::spawn(Served::from(kernel), options).unwrap();
         let client = Client::connect(server.path()).unwrap();
         Self { from, to, client, server }
     }

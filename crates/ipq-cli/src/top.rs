@@ -74,8 +74,7 @@ fn run(args: &TopArgs, plan: Plan) -> Result<(), Failure> {
         for signal in [SIGINT, SIGTERM] {
             flag::register(signal, Arc::clone(&shared.is_signalled)).map_err(Failure::Signals)?;
         }
-        viewer = Some(Viewer::open(Arc::clone(&shared)).map_err(Failure::Terminal)?);
-        Ok(Top::new(args, Arc::clone(&shared), pace))
+        Ok(Top::new(args, Arc::clone(&shared), pace, &mut viewer))
     });
     let Some(viewer) = viewer else { return passed };
     let watched = if passed.is_ok() && !shared.has_quit() {
@@ -105,7 +104,9 @@ fn title(args: &TopArgs, plan: &Plan) -> Title {
 
 /// What is done with each packet.
 #[derive(Debug)]
-struct Top {
+struct Top<'v> {
+    /// Opened once all is said that is said before, such as which rule was put in.
+    viewer: &'v mut Option<Viewer>,
     shared: Arc<Shared>,
     pace: Pace,
     verdict: Verdict,
@@ -120,9 +121,15 @@ struct Top {
     first: Option<Timestamp>,
 }
 
-impl Top {
-    fn new(args: &TopArgs, shared: Arc<Shared>, pace: Pace) -> Self {
+impl<'v> Top<'v> {
+    fn new(
+        args: &TopArgs,
+        shared: Arc<Shared>,
+        pace: Pace,
+        viewer: &'v mut Option<Viewer>,
+    ) -> Self {
         Self {
+            viewer,
             shared,
             pace,
             verdict: args.verdict.into(),
@@ -132,6 +139,15 @@ impl Top {
             asked: None,
             first: None,
         }
+    }
+
+    /// Opens the view, unless it is open.
+    fn open_view(&mut self) -> Result<(), Failure> {
+        if self.viewer.is_none() {
+            let viewer = Viewer::open(Arc::clone(&self.shared)).map_err(Failure::Terminal)?;
+            *self.viewer = Some(viewer);
+        }
+        Ok(())
     }
 
     /// The time since the start, which a simulated kernel waits for.
@@ -156,7 +172,7 @@ impl Top {
     }
 }
 
-impl Work for Top {
+impl Work for Top<'_> {
     fn decide(&mut self, packet: &Packet<'_>) -> Verdict {
         let is_meant = self.filter.as_ref().is_none_or(|filter| filter.matches_packet(packet));
         if is_meant { self.verdict } else { Verdict::Accept }
@@ -168,6 +184,7 @@ impl Work for Top {
         verdict: Verdict,
         source: &Source,
     ) -> Result<(), Failure> {
+        self.open_view()?;
         let at = self.time(source);
         if !matches!(source, Source::Real) {
             self.wait(at);
@@ -197,6 +214,7 @@ impl Work for Top {
     }
 
     fn pause(&mut self, queue: &Queue, source: &Source) -> Result<(), Failure> {
+        self.open_view()?;
         let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= ASKED);
         // What a simulated kernel has to say costs nothing, and its time does not pass with ours.
         if is_due || !matches!(source, Source::Real) {

@@ -87,7 +87,8 @@ fn count_lines(picture: &Picture, width: u16) -> Vec<Line<'static>> {
     if total.other > 0 {
         parts.push(format!("other {}", short(total.other)));
     }
-    parts.push(format!("waiting {}", short(total.waiting)));
+    let waiting = if picture.is_blind { "?".to_owned() } else { short(total.waiting) };
+    parts.push(format!("waiting {waiting}"));
     parts.push(format!("lost {}", short(total.lost)));
     let width = usize::from(width);
     let mut lines = vec![String::new()];
@@ -216,6 +217,9 @@ fn footer(picture: &Picture, view: View) -> Line<'static> {
     ];
     if picture.errors > 0 {
         spans.push(Span::raw(format!("  errors {}", short(picture.errors))));
+    }
+    if picture.is_blind {
+        spans.push(Span::raw("  only root may see what waits"));
     }
     if let Some(trouble) = &picture.trouble {
         let trouble: String = trouble.chars().filter(|letter| !letter.is_control()).collect();

@@ -29,6 +29,8 @@ pub(super) struct State {
     meter: Meter,
     flows: Flows,
     queues: Vec<QueueLine>,
+    /// Whether the kernel does not tell of its queues, as in a user namespace.
+    is_blind: bool,
     /// What went wrong last, and how often something did.
     trouble: Option<String>,
     errors: u64,
@@ -58,6 +60,8 @@ pub(super) struct Picture {
     pub(super) meter: Meter,
     pub(super) flows: FlowsPicture,
     pub(super) queues: Vec<QueueLine>,
+    /// Whether the kernel does not tell of its queues.
+    pub(super) is_blind: bool,
     pub(super) trouble: Option<String>,
     pub(super) errors: u64,
     pub(super) has_ended: bool,
@@ -71,6 +75,7 @@ impl State {
             meter: Meter::new(),
             flows: Flows::new(),
             queues: Vec::new(),
+            is_blind: false,
             trouble: None,
             errors: 0,
             has_ended: false,
@@ -89,10 +94,7 @@ impl State {
         let waiting = waiting(&snapshot.kernel);
         self.meter.kernel(at, snapshot.packets_lost(), waiting);
         self.queues = lines(&snapshot.kernel);
-        if let Some(problem) = snapshot.kernel.problems.first() {
-            // It is told each time, and is no error of the session.
-            self.trouble.get_or_insert_with(|| problem.clone());
-        }
+        self.is_blind = !snapshot.kernel.problems.is_empty();
     }
 
     pub(super) fn trouble(&mut self, text: &str) {
@@ -121,6 +123,7 @@ impl State {
             meter: self.meter.clone(),
             flows: self.flows.picture(),
             queues: self.queues.clone(),
+            is_blind: self.is_blind,
             trouble: self.trouble.clone(),
             errors: self.errors,
             has_ended: self.has_ended,

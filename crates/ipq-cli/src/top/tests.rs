@@ -110,6 +110,17 @@ fn says_that_it_is_paused_what_is_wrong_and_that_flows_are_forgotten() {
 }
 
 #[test]
+fn says_that_it_does_not_know_what_waits() {
+    let mut state = empty();
+    let mut snapshot = Snapshot::default();
+    snapshot.kernel.problems.push("reading /proc: Permission denied".to_owned());
+    state.snapshot(Duration::ZERO, &snapshot);
+    let screen = screen(&state.picture(), VIEW, (80, 24));
+    assert!(screen.contains("  waiting ?  lost 0"), "{screen}");
+    assert!(screen.contains("only root may see what waits"), "{screen}");
+}
+
+#[test]
 fn says_that_no_more_packets_come() {
     let mut state = busy();
     state.end();

@@ -189,6 +189,23 @@ fn a_real_queue_is_passed_while_it_is_watched() {
 }
 
 #[test]
+fn what_is_said_before_the_view_stays_on_the_screen_before() {
+    let test = "top::terminal::what_is_said_before_the_view_stays_on_the_screen_before";
+    live(test, &[("iptables", "-A INPUT -p udp -j ACCEPT")], || {
+        let arguments = "--transport nfqueue:0 --family ipv4 --install \"OUTPUT -p icmp\"";
+        let Some(mut terminal) = Terminal::top(test, arguments) else { return };
+        terminal.until("quit");
+        let seen = &terminal.seen;
+        let place =
+            |text: &str| seen.find(text).unwrap_or_else(|| panic!("no {text:?} in {seen:?}"));
+        assert!(place("put in, until the end: ") < place(ENTERS), "{seen:?}");
+        ping_is_answered("127.0.0.1");
+        terminal.press("q");
+        assert!(terminal.ends(0).contains("2 packets, "));
+    });
+}
+
+#[test]
 fn a_terminal_that_takes_nothing_keeps_no_packet_waiting() {
     let test = "top::terminal::a_terminal_that_takes_nothing_keeps_no_packet_waiting";
     let rule = ("iptables", "-A OUTPUT -p icmp -j NFQUEUE --queue-num 0");

@@ -65,11 +65,11 @@ int main(int argc, char **argv)
 		accept_packet(h, packet);
 	}
 
-	expect(ipq_read(h, buffer, BUFFER_SIZE, -1) == 0);
-	printf("read at once: %s\n", ipq_errstr());
-	expect(ipq_read(h, buffer, BUFFER_SIZE, 1000) == 0);
-	printf("read in 1000 microseconds: %s\n", ipq_errstr());
 	errno = 0;
+	expect(ipq_read(h, buffer, BUFFER_SIZE, -1) == 0 && errno == 0);
+	printf("read at once: %s\n", ipq_errstr());
+	expect(ipq_read(h, buffer, BUFFER_SIZE, 1000) == 0 && errno == 0);
+	printf("read in 1000 microseconds: %s\n", ipq_errstr());
 	ipq_perror("passer");
 	close_queue(h);
 	puts("done");

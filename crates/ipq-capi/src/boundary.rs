@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ipq_proto::Errno;
 
-use crate::error::{ErrorCode, Failure, report};
+use crate::error::{self, ErrorCode, Failure, report};
 use crate::handle::Handle;
 use crate::registry;
 use crate::session::Session;
@@ -33,10 +33,15 @@ impl<T> Failed for *mut T {
 /// Runs `body`; a failure becomes the thread's last error, and so does a panic.
 pub(crate) fn call<T: Failed>(body: impl FnOnce() -> Result<T, Failure>) -> T {
     // What a panic leaves half done is behind a mutex, which says so, or of this call alone.
+    let before = Errno(error::errno());
     match caught(body) {
-        Ok(value) => value,
+        // What the library's own system calls left in errno is nobody's business.
+        Ok(value) => {
+            error::set_errno(before.0);
+            value
+        }
         Err(failure) => {
-            report(failure);
+            report(Failure { errno: failure.errno.or(Some(before)), ..failure });
             T::FAILED
         }
     }

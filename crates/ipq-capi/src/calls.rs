@@ -69,7 +69,8 @@ pub unsafe extern "C" fn ipq_read(
     len: usize,
     timeout: c_int,
 ) -> isize {
-    call_on(h, |session| {
+    let mut is_interrupted = false;
+    let read = call_on(h, |session| {
         if len < SMALLEST_BUFFER || isize::try_from(len).is_err() {
             return Err(Failure::plain(ErrorCode::BufferSize));
         }
@@ -83,8 +84,16 @@ pub unsafe extern "C" fn ipq_read(
         Ok(match session.read(buffer, timeout)? {
             Read::Message(len) => isize::try_from(len).unwrap_or(isize::MAX),
             Read::Nothing => 0,
+            Read::Interrupted => {
+                is_interrupted = true;
+                0
+            }
         })
-    })
+    });
+    if is_interrupted {
+        error::set_errno(libc::EINTR);
+    }
+    read
 }
 
 /// The type of the message in a buffer; -1 if it is NULL.

@@ -5,7 +5,7 @@
 //! `libipq.map` what the shared library exports.
 //!
 //! There is no logic of queues here, only the conventions of C: pointers, numbers of errors, `errno`, signals, threads
-//! and fork(2). A panic never reaches the caller: [`boundary`] turns it into an error.
+//! and fork(2). A panic never reaches the caller: it becomes an error.
 
 #![expect(unsafe_code, reason = "the boundary to C")]
 

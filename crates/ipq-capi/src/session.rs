@@ -12,7 +12,7 @@ use ipq_proto::{DataModel, Errno, Family};
 use ipq_sys::{Deadline, Received};
 
 use crate::critical::{Locked, lock};
-use crate::error::{self, Detail, ErrorCode, Failure, report};
+use crate::error::{Detail, ErrorCode, Failure, report};
 use crate::handle::{Handle, Visible};
 use crate::kernel::Kernel;
 use crate::statistics::{Counters, Statistics};
@@ -51,8 +51,10 @@ pub(crate) struct Opened {
 pub(crate) enum Read {
     /// A message of this length.
     Message(usize),
-    /// Nothing in time, or a signal; which of them, the error says.
+    /// Nothing in time.
     Nothing,
+    /// Nothing before a signal came.
+    Interrupted,
 }
 
 impl Session {
@@ -122,9 +124,8 @@ impl Session {
                 Ok(Waited::Ready) => (),
                 Ok(Waited::TimedOut) => return Ok(self.nothing(ErrorCode::Timeout)),
                 Ok(Waited::Interrupted) => {
-                    let interrupted = self.nothing(ErrorCode::None);
-                    error::set_errno(libc::EINTR);
-                    return Ok(interrupted);
+                    self.nothing(ErrorCode::None);
+                    return Ok(Read::Interrupted);
                 }
                 Err(errno) => return Err(self.not_received(errno)),
             }

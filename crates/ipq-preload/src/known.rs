@@ -1,0 +1,183 @@
+//! What this process knows of sockets, by what the kernel knows them by: [`known`] and [`remember`].
+//!
+//! A descriptor's number says little: a program closes it and has something else there, duplicates it, inherits it. A
+//! cookie is the same for all descriptors of a socket, in all processes, and is never given to another. So what is known of a
+//! cookie is true for ever, and if it is forgotten, the server is asked again.
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ipq_sys::Protocol;
+
+/// What a socket is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// None of ours: the program's own business.
+    Foreign,
+    /// A netlink socket that is carried.
+    Carried {
+        /// Its netlink protocol.
+        protocol: Protocol,
+        /// Whether it was opened as `SOCK_DGRAM`, and not as `SOCK_RAW`: netlink makes no difference, but tells it.
+        is_dgram: bool,
+    },
+    /// A file of the served kernel, open for writing.
+    File {
+        /// Which one, of all that there are.
+        index: u8,
+    },
+}
+
+/// An option of a netlink socket that is on or off and that changes nothing of what the queues send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct NetlinkFlag(u64);
+
+impl NetlinkFlag {
+    /// The flag that this option of the level `SOL_NETLINK` is.
+    pub(crate) fn of(name: c_int) -> Option<Self> {
+        let position = match name {
+            libc::NETLINK_PKTINFO => 0,
+            libc::NETLINK_BROADCAST_ERROR => 1,
+            libc::NETLINK_LISTEN_ALL_NSID => 2,
+            libc::NETLINK_CAP_ACK => 3,
+            libc::NETLINK_EXT_ACK => 4,
+            libc::NETLINK_GET_STRICT_CHK => 5,
+            _ => return None,
+        };
+        Some(Self(1 << (KIND_BITS + position)))
+    }
+}
+
+/// How many sockets are known at once. A power of two.
+const SLOTS: usize = 512;
+
+/// The bits of a slot that say what the socket is. Above them are its flags, and above these its cookie.
+const KIND_BITS: u32 = 6;
+const COOKIE_SHIFT: u32 = 12;
+
+/// Each slot has a cookie and what that is, or 0, as no socket has the cookie 0.
+static SLOTS_BY_COOKIE: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
+
+/// Whether this process may have a socket that is carried. Before that, nothing else is looked at.
+static MAY_BE: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process may have a descriptor of ours.
+pub(crate) fn may_be() -> bool {
+    MAY_BE.load(Ordering::Relaxed)
+}
+
+/// From now on, this process may have one.
+pub(crate) fn expect_some() {
+    MAY_BE.store(true, Ordering::Relaxed);
+}
+
+/// This process has none, as was found out before the program started.
+pub(crate) fn expect_none() {
+    MAY_BE.store(false, Ordering::Relaxed);
+}
+
+/// What is known of the socket with this cookie.
+pub(crate) fn known(cookie: u64) -> Option<Kind> {
+    let word = slot(cookie).load(Ordering::Relaxed);
+    if word >> COOKIE_SHIFT != cookie || word == 0 {
+        return None;
+    }
+    unpack(word & ((1 << KIND_BITS) - 1))
+}
+
+/// Remembers what the socket with this cookie is, in place of another one. A cookie too large for a slot is not remembered.
+pub(crate) fn remember(cookie: u64, kind: Kind) {
+    if kind != Kind::Foreign {
+        expect_some();
+    }
+    if cookie.leading_zeros() >= COOKIE_SHIFT {
+        slot(cookie).store(cookie << COOKIE_SHIFT | pack(kind), Ordering::Relaxed);
+    }
+}
+
+/// Whether a flag of the socket with this cookie is on.
+pub(crate) fn has_flag(cookie: u64, NetlinkFlag(flag): NetlinkFlag) -> bool {
+    known(cookie).is_some() && slot(cookie).load(Ordering::Relaxed) & flag != 0
+}
+
+/// Turns a flag of the socket with this cookie on or off.
+pub(crate) fn set_flag(cookie: u64, NetlinkFlag(flag): NetlinkFlag, is_on: bool) {
+    let _ = slot(cookie).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+        let word = Some(word).filter(|word| word >> COOKIE_SHIFT == cookie)?;
+        Some(if is_on { word | flag } else { word & !flag })
+    });
+}
+
+/// The cookies of the netlink sockets that are known to be carried; some of them may be closed.
+pub(crate) fn carried_ones() -> impl Iterator<Item = u64> {
+    let words = SLOTS_BY_COOKIE.iter().map(|slot| slot.load(Ordering::Relaxed));
+    words.filter_map(|word| {
+        let cookie = word >> COOKIE_SHIFT;
+        matches!(known(cookie), Some(Kind::Carried { .. })).then_some(cookie)
+    })
+}
+
+fn slot(cookie: u64) -> &'static AtomicU64 {
+    let index = usize::try_from(cookie % SLOTS as u64).unwrap_or(0);
+    &SLOTS_BY_COOKIE[index]
+}
+
+const FOREIGN: u64 = 1;
+const DGRAM: u64 = 16;
+const FILE: u64 = 32;
+
+fn pack(kind: Kind) -> u64 {
+    match kind {
+        Kind::Foreign => FOREIGN,
+        // 3, 12 and 13.
+        Kind::Carried { protocol, is_dgram } => {
+            u64::from(protocol.number().unsigned_abs()) | if is_dgram { DGRAM } else { 0 }
+        }
+        Kind::File { index } => FILE | u64::from(index),
+    }
+}
+
+fn unpack(bits: u64) -> Option<Kind> {
+    if bits == FOREIGN {
+        return Some(Kind::Foreign);
+    }
+    if bits & FILE != 0 {
+        return u8::try_from(bits & !FILE).ok().map(|index| Kind::File { index });
+    }
+    let number = c_int::try_from(bits & !DGRAM).ok()?;
+    let protocol = Protocol::from_number(number)?;
+    Some(Kind::Carried { protocol, is_dgram: bits & DGRAM != 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_every_kind() {
+        let carried =
+            [Protocol::Firewall, Protocol::Ip6Firewall, Protocol::Netfilter].into_iter().flat_map(
+                |protocol| [true, false].map(|is_dgram| Kind::Carried { protocol, is_dgram }),
+            );
+        let files = (0..5).map(|index| Kind::File { index });
+        for (kind, cookie) in carried.chain(files).chain([Kind::Foreign]).zip(1000..) {
+            assert_eq!(known(cookie), None);
+            remember(cookie, kind);
+            assert_eq!(known(cookie), Some(kind));
+        }
+        assert_eq!(carried_ones().filter(|cookie| (1000..1006).contains(cookie)).count(), 6);
+    }
+
+    #[test]
+    fn forgets_rather_than_confuses() {
+        let kind = Kind::Carried { protocol: Protocol::Firewall, is_dgram: false };
+        remember(7, kind);
+        let same_slot = 7 + SLOTS as u64;
+        assert_eq!(known(same_slot), None);
+        remember(same_slot, Kind::Foreign);
+        assert_eq!((known(7), known(same_slot)), (None, Some(Kind::Foreign)));
+        remember(u64::MAX, kind);
+        assert_eq!(known(u64::MAX), None);
+        assert_eq!(known(0), None);
+    }
+}

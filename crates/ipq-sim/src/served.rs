@@ -148,10 +148,14 @@ impl ServedKernel for Served {
     fn bind(&mut self, SocketId(socket): SocketId, port_id: u32) -> Result<u32, Errno> {
         let socket = &self.sockets[socket];
         let mut machine = self.lock();
+        let was_bound = machine.sockets.get(socket.key).port_id != UNBOUND;
         if port_id == UNBOUND {
+            // One that has a port id is not given another, not even one of the kernel's choice.
+            if was_bound {
+                return Err(Errno::EINVAL);
+            }
             bind_by_itself(&mut machine, socket)?;
         } else {
-            let was_bound = machine.sockets.get(socket.key).port_id != UNBOUND;
             machine.sockets.bind(socket.key, port_id)?;
             if !was_bound {
                 note_bound(&mut machine, socket);

@@ -9,6 +9,7 @@ mod passer;
 mod queue;
 mod replay;
 mod rule;
+mod run;
 mod sim;
 mod status;
 mod top;
@@ -24,6 +25,7 @@ pub use queue::QueueArgs;
 pub(crate) use queue::is_simulated;
 pub use replay::ReplayArgs;
 pub use rule::{RuleArgs, VerdictArg};
+pub use run::RunArgs;
 pub use sim::{ApplicationArg, SimCommand, SimRunArgs, SimServeArgs, StartArg};
 pub use status::StatusArgs;
 pub use top::{Speed, TopArgs};
@@ -70,6 +72,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Watch a queue live: rates, what waits, verdicts, losses and the busiest flows.
     Top(TopArgs),
+    /// Run an unmodified program, and carry its queue sockets over a transport.
+    Run(RunArgs),
     /// Run a simulated kernel.
     #[command(subcommand)]
     Sim(SimCommand),

@@ -19,6 +19,7 @@ mod metadata;
 mod output;
 mod passer;
 mod recording;
+mod run;
 mod show;
 mod sim;
 mod source;
@@ -33,6 +34,8 @@ pub use args::{
     DropArgs, DumpArgs, FormatArg, HookArg, ManArgs, OrderArg, PasserArgs, ProtocolArg, QueueArgs,
     RecordArgs, ReplayArgs, RuleArgs, SimCommand, SimRunArgs, SimServeArgs, Speed, StartArg,
     StatusArgs, TopArgs, TrafficArg, VerdictArg, WordArg,
+    RecordArgs, ReplayArgs, RuleArgs, RunArgs, SimCommand, SimRunArgs, SimServeArgs, StartArg,
+    StatusArgs, TrafficArg, VerdictArg, WordArg,
 };
 
 pub use filter::{Filter, FilterError};
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Decode(args) => ended(decode::run(&args)),
         Command::Doctor(args) => ended(doctor::run(&args)),
         Command::Top(args) => top::main(&args),
+        Command::Run(args) => run::main(&args),
         Command::Sim(command) => sim::main(&command),
     }
 }

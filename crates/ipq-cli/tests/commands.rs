@@ -72,4 +72,12 @@ mod status;
 #[path = "top"]
 mod top {
     mod terminal;
+#[path = "run"]
+mod run {
+    mod bystanders;
+    mod ip_queue;
+    mod messages;
+    mod nfqueue;
+    mod sockets;
+    mod support;
 }

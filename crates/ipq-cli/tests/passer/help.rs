@@ -34,6 +34,7 @@ fn explains_itself() {
       decode       Say what messages of a packet queue mean, and where they are wrong
       doctor       Say what is missing to make a queue work here, and how to get it
       top          Watch a queue live: rates, what waits, verdicts, losses and the busiest flows
+      run          Run an unmodified program, and carry its queue sockets over a transport
       sim          Run a simulated kernel
       completions  Print what a shell needs to complete commands and options
       man          Print the manual page, or write the pages of all commands

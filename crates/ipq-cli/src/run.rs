@@ -1,6 +1,7 @@
 //! `ipq-cli run`: an unmodified program, whose queue sockets are carried.
 
 mod child;
+mod host;
 mod library;
 mod program;
 mod served;

@@ -76,6 +76,7 @@ mod top {
 mod run {
     mod bystanders;
     mod ip_queue;
+    mod live;
     mod messages;
     mod nfqueue;
     mod sockets;

@@ -6,10 +6,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use ipq::TransportName;
-use ipq_sim::{ApplicationNumbers, Finding, Simulation};
-use ipq_sys::Protocol;
-use ipq_sys::unix::{Client, Server, ServerOptions, Spawned};
+use ipq_bridge::BridgedKernel;
+use ipq_sim::Simulation;
+use ipq_sys::unix::Client;
+use ipq_sys::{NetlinkSocket, Protocol, SocketOptions};
 
+use super::host::Host;
 use super::trouble::Trouble;
 use crate::complain;
 
@@ -20,7 +22,9 @@ pub(super) enum Served {
     /// One that another process serves, with these protocols.
     There { path: PathBuf, protocols: Vec<Protocol> },
     /// A simulated one, served by this process.
-    Simulated { server: Spawned, simulation: Simulation },
+    Simulated(Host<ipq_sim::Served>),
+    /// The `nfnetlink_queue` of this machine, told as `ip_queue`.
+    Bridged(Host<BridgedKernel<NetlinkSocket>>),
 }
 
 impl Served {
@@ -35,14 +39,21 @@ impl Served {
                 Ok(Self::There { path, protocols: client.info().protocols.clone() })
             }
             TransportName::Sim(file) => {
-                let simulation = Simulation::open(file)?;
-                let kernel = ipq_sim::Served::new(simulation.kernel().clone());
-                let server = Server::spawn(kernel, ServerOptions::default());
-                Ok(Self::Simulated { server: server.map_err(Trouble::Serve)?, simulation })
+                let kernel = ipq_sim::Served::new(Simulation::open(file)?);
+                Host::start(kernel).map(Self::Simulated).map_err(Trouble::Serve)
             }
             TransportName::IpQueue => Ok(Self::Here),
-            name => Err(Trouble::Transport(name.clone(), "not here yet")),
+            TransportName::Auto if has_ip_queue() => Ok(Self::Here),
+            TransportName::Nfqueue { first, last } => Self::bridged([*first, *last]),
+            // A family has a queue of its own; programs of both are told to give two.
+            _ => Self::bridged([0, 0]),
         }
+    }
+
+    /// The queues of `nfnetlink_queue` for IPv4 and for IPv6, told as those of `ip_queue`.
+    fn bridged(queues: [u16; 2]) -> Result<Self, Trouble> {
+        let kernel = BridgedKernel::on_this_kernel(queues, ipq_bridge::Options::default());
+        Host::start(kernel).map(Self::Bridged).map_err(Trouble::Serve)
     }
 
     /// Where the server is, and what it serves; `None` if nothing is to be carried.
@@ -50,15 +61,22 @@ impl Served {
         match self {
             Self::Here => None,
             Self::There { path, protocols } => Some((path, protocols.clone())),
-            Self::Simulated { server, .. } => Some((
-                server.path(),
+            Self::Simulated(host) => Some((
+                host.path(),
                 vec![Protocol::Firewall, Protocol::Netfilter, Protocol::Ip6Firewall],
             )),
+            Self::Bridged(host) => {
+                Some((host.path(), vec![Protocol::Firewall, Protocol::Ip6Firewall]))
+            }
         }
     }
 
     /// A descriptor that becomes readable when nothing can come any more.
     pub(super) fn end(&self) -> Result<Option<OwnedFd>, Trouble> {
+        // One of flesh and blood never ends.
+        if matches!(self, Self::Bridged(_)) {
+            return Ok(None);
+        }
         let Some((path, _)) = self.server() else { return Ok(None) };
         let failed = |errno| Trouble::Connect(path.to_owned(), errno);
         let mut client = Client::connect(path).map_err(failed)?;
@@ -68,32 +86,33 @@ impl Served {
         Ok(Some(opened.descriptor))
     }
 
-    /// Ends the server, says what was wrong with what it was fed with, and if that is asked for, which expectations hold;
-    /// returns whether all do.
+    /// Ends the server, says what was wrong with what it was fed with or what it could not have, and if that is asked for,
+    /// which expectations hold; returns whether all do.
     pub(super) fn stop(self, check: bool) -> Result<bool, Trouble> {
-        let Self::Simulated { server, mut simulation } = self else { return Ok(true) };
-        server.stop().map_err(Trouble::Serve)?;
-        for replay in simulation.replays() {
-            replay.take_malformed().iter().for_each(|malformed| complain(malformed));
-            if let Some(error) = replay.take_error() {
-                complain(&error);
+        match self {
+            Self::Here | Self::There { .. } => Ok(true),
+            Self::Bridged(host) => {
+                let kernel = host.stop().map_err(Trouble::Serve)?;
+                kernel.problems().iter().for_each(|problem| complain(problem));
+                Ok(true)
+            }
+            Self::Simulated(host) => {
+                let report = host.stop().map_err(Trouble::Serve)?.finish();
+                if let Some(error) = &report.failure {
+                    complain(error);
+                }
+                if check {
+                    report.findings.iter().for_each(|finding| complain(finding));
+                }
+                Ok(!check || report.findings.iter().all(|finding| finding.holds))
             }
         }
-        if !check {
-            return Ok(true);
-        }
-        let findings = simulation.findings(&ApplicationNumbers::default());
-        let known: Vec<_> = findings.iter().filter(|finding| is_known(finding)).collect();
-        for finding in &known {
-            complain(finding);
-        }
-        Ok(known.iter().all(|finding| finding.holds))
     }
 }
 
-/// Whether it can be known: a program does not tell what it counts, and meets none of the faults.
-fn is_known(finding: &Finding) -> bool {
-    !["application.", "fault."].iter().any(|prefix| finding.that.starts_with(prefix))
+/// Whether this kernel has `ip_queue` itself, so that nothing has to be carried.
+fn has_ip_queue() -> bool {
+    NetlinkSocket::open(Protocol::Firewall, SocketOptions::default()).is_ok()
 }
 
 /// Makes the file that the program's calls are written to, empty or with the head of a capture.

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use ipq::TransportName;
 use ipq_sim::SimulationError;
 
 /// Why a program is not run. One line each: what was attempted, what came back, what to do.
@@ -35,7 +34,6 @@ pub(super) enum Trouble {
     Signals(io::Error),
     Serve(io::Error),
     Connect(PathBuf, ipq::Errno),
-    Transport(TransportName, &'static str),
     Simulation(SimulationError),
 }
 
@@ -60,7 +58,6 @@ impl Trouble {
             | Self::Signals(_)
             | Self::Serve(_)
             | Self::Connect(..)
-            | Self::Transport(..)
             | Self::Simulation(_) => 125,
         }
     }
@@ -129,7 +126,6 @@ impl fmt::Display for Trouble {
                 "connecting to the kernel at {}: {errno}; start one with ipq-cli sim serve",
                 path.display()
             ),
-            Self::Transport(name, why) => write!(f, "running over {name}: {why}"),
             Self::Simulation(error) => error.fmt(f),
         }
     }

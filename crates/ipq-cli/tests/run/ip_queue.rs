@@ -77,13 +77,13 @@ fn kernels_of_other_processes_are_reached() {
     const TEST: &str = "kernels_of_other_processes_are_reached";
     let Some(program) = Compiled::of(TEST, "raw", &[]) else { return };
     let simulation = Simulation::open(super::support::capture()).unwrap();
-    let kernel = Served::new(simulation.kernel().clone());
-    let server = Server::spawn(kernel, ServerOptions::default()).unwrap();
+    let kernel = simulation.kernel().clone();
+    let server = Server::spawn(Served::new(simulation), ServerOptions::default()).unwrap();
     let run =
         program.over(&format!("unix:{}", server.path().display()), &["-n", "54"]).was_silent();
     assert_eq!(run.stdout, ALL);
     assert_eq!(server.stop().unwrap().sockets, 1);
-    assert_eq!(simulation.kernel().totals().delivered, 54);
+    assert_eq!(kernel.totals().delivered, 54);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_kernel_that_dies_is_an_error() {
     const TEST: &str = "a_kernel_that_dies_is_an_error";
     let Some(program) = Compiled::of(TEST, "raw", &[]) else { return };
     let kernel = Kernel::builder().build();
-    let server = Server::spawn(Served::new(kernel.clone()), ServerOptions::default()).unwrap();
+    let server = Server::spawn(Served::from(kernel.clone()), ServerOptions::default()).unwrap();
     let transport = format!("unix:{}", server.path().display());
     let mut command = super::support::run_unlimited(&transport, &[]);
     let started = crate::common::Started::new(command.arg(&program.path));

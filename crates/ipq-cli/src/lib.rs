@@ -32,10 +32,8 @@ mod verdict_log;
 pub use args::{
     ApplicationArg, Args, Command, CompareArgs, CompletionsArgs, CopyArg, DecodeArgs, DoctorArgs,
     DropArgs, DumpArgs, FormatArg, HookArg, ManArgs, OrderArg, PasserArgs, ProtocolArg, QueueArgs,
-    RecordArgs, ReplayArgs, RuleArgs, SimCommand, SimRunArgs, SimServeArgs, Speed, StartArg,
-    StatusArgs, TopArgs, TrafficArg, VerdictArg, WordArg,
-    RecordArgs, ReplayArgs, RuleArgs, RunArgs, SimCommand, SimRunArgs, SimServeArgs, StartArg,
-    StatusArgs, TrafficArg, VerdictArg, WordArg,
+    RecordArgs, ReplayArgs, RuleArgs, RunArgs, SimCommand, SimRunArgs, SimServeArgs, Speed,
+    StartArg, StatusArgs, TopArgs, TrafficArg, VerdictArg, WordArg,
 };
 
 pub use filter::{Filter, FilterError};

@@ -72,6 +72,8 @@ mod status;
 #[path = "top"]
 mod top {
     mod terminal;
+}
+
 #[path = "run"]
 mod run {
     mod bystanders;

@@ -24,6 +24,7 @@ use crate::packet::Packet;
 use waiting::Waiting;
 
 mod announce;
+mod places;
 mod receive;
 mod requests;
 mod waiting;

@@ -1,11 +1,9 @@
 //! The packets that wait for a verdict: [`Waiting`].
 
-use std::collections::HashMap;
-
 use ipq_proto::nfqueue::is_not_later;
-use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
+use super::places::Places;
 use crate::packet::{Packet, Position};
 
 /// Packets by id and in the order they came, both in constant time however many there are.
@@ -14,8 +12,8 @@ use crate::packet::{Packet, Position};
 #[derive(Debug)]
 pub(super) struct Waiting {
     entries: Slab<Entry>,
-    /// Where the packet of an id is. Only ever looked up, so that the order in it does not matter.
-    places: HashMap<u32, usize, FxBuildHasher>,
+    /// Where the packet of an id is.
+    places: Places,
     first: Option<usize>,
     last: Option<usize>,
     last_id: u32,
@@ -33,7 +31,7 @@ struct Entry {
 
 impl Waiting {
     pub(super) fn new() -> Self {
-        let (entries, places) = (Slab::new(), HashMap::default());
+        let (entries, places) = (Slab::new(), Places::default());
         Self { entries, places, first: None, last: None, last_id: 0 }
     }
 
@@ -53,7 +51,7 @@ impl Waiting {
     pub(super) fn take_id(&mut self) -> u32 {
         loop {
             self.last_id = self.last_id.wrapping_add(1);
-            if !self.places.contains_key(&self.last_id) {
+            if !self.places.contains(self.last_id) {
                 return self.last_id;
             }
         }
@@ -67,11 +65,11 @@ impl Waiting {
             Some(previous) => self.entries[previous].next = Some(place),
             None => self.first = Some(place),
         }
-        self.places.insert(id, place).is_none()
+        self.places.insert(id, place)
     }
 
     pub(super) fn take(&mut self, id: u32) -> Option<(Packet, Position)> {
-        let place = self.places.remove(&id)?;
+        let place = self.places.remove(id)?;
         let entry = self.unlink(place);
         Some((entry.packet, entry.position))
     }
@@ -90,7 +88,7 @@ impl Waiting {
             place = self.entries[at].next;
             if condition(&self.entries[at].packet) {
                 let entry = self.unlink(at);
-                self.places.remove(&entry.id);
+                self.places.remove(entry.id);
                 flushed.push(entry.packet);
             }
         }

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::install_c;
 use crate::tool::{Outcome, cargo, command, root, run as call, succeeds};
+use crate::{install_c, place};
 
 /// What encloses the section of a document that `--write` makes again.
 const BEGIN: &str = "<!-- bench-kernel: begin -->";
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     call(cargo("build --release --locked --manifest-path bench/Cargo.toml"))?;
     let c_programs = target.join("bench-c");
     let libipq = c_programs.join("prefix");
-    install_c::run(&install_c::Args::release(libipq.clone()))?;
+    install_c::run(&place::Args::release(libipq.clone()))?;
     build_c_programs(&c_programs, &libipq)?;
     let mut measure = command("unshare", namespace);
     measure.arg(target.join("release/measure")).args(args.of_measure());

@@ -7,12 +7,11 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::tool::{Outcome, cargo, root, run as call};
+use crate::place::{Args, at};
+use crate::tool::{Outcome, root, run as call};
 
 /// Where everything that is not code lies.
 const CRATE: &str = "crates/ipq-capi";
@@ -23,38 +22,13 @@ const SONAME: &str = "libipq.so.0";
 /// The headers, by their place among the headers of the system.
 const HEADERS: [&str; 3] = ["libipq.h", "libipq/libipq.h", "linux/netfilter_ipv4/ip_queue.h"];
 
-/// Where to install, and what.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Where the library is to live: DIR/lib, DIR/include and DIR/share/man.
-    #[arg(long, value_name = "DIR")]
-    prefix: PathBuf,
-    /// Put everything below this directory instead, for a package to be made of it.
-    #[arg(long, value_name = "DIR")]
-    destdir: Option<PathBuf>,
-    /// The profile of cargo to build with.
-    #[arg(long, value_name = "NAME", default_value = "release")]
-    profile: String,
-}
-
-impl Args {
-    /// What programs are to be measured with.
-    pub(crate) fn release(prefix: PathBuf) -> Self {
-        Self { prefix, destdir: None, profile: "release".to_owned() }
-    }
-}
-
 /// Builds and installs.
 pub(crate) fn run(args: &Args) -> Outcome {
-    if !args.prefix.is_absolute() {
-        return Err(format!("--prefix {}: must begin with /", args.prefix.display()));
-    }
-    let built = build(&args.profile)?;
+    let place = args.place()?;
+    let built = args.build("--package ipq-capi --lib")?.join("libipq_capi.a");
     let map = source("libipq.map");
     let exported = read(&map)?;
     let symbols = symbols(&exported);
-    let place = Place::new(args);
-
     let library = place.directory("lib")?;
     link(&built, &symbols, &map, &library.join(SONAME))?;
     place.link(Path::new(SONAME), Path::new("lib/libipq.so"))?;
@@ -65,66 +39,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     place.write("lib/pkgconfig/libipq.pc", description.as_bytes())?;
     for header in HEADERS {
-        place.copy(&source("include").join(header), &Path::new("include").join(header))?;
+        place.copy(&source("include").join(header), Path::new("include").join(header))?;
     }
     for page in pages()? {
         let name = page.file_name().unwrap_or_default();
-        place.copy(&page, &Path::new("share/man/man3").join(name))?;
+        place.copy(&page, Path::new("share/man/man3").join(name))?;
         for function in other_names(&page)? {
             place.link(Path::new(name), &Path::new("share/man/man3").join(function + ".3"))?;
         }
     }
     println!("installed libipq in {}", place.root.display());
     Ok(())
-}
-
-/// Where things are put.
-struct Place {
-    root: PathBuf,
-}
-
-impl Place {
-    fn new(args: &Args) -> Self {
-        let root = match (&args.destdir, args.prefix.strip_prefix("/")) {
-            (Some(destdir), Ok(inside)) => destdir.join(inside),
-            _ => args.prefix.clone(),
-        };
-        Self { root }
-    }
-
-    fn directory(&self, name: impl AsRef<Path>) -> Result<PathBuf, String> {
-        let path = self.root.join(name);
-        fs::create_dir_all(&path).map_err(|error| at(&path, &error))?;
-        Ok(path)
-    }
-
-    fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Outcome {
-        let name = name.as_ref();
-        let path = self.directory(name.parent().unwrap_or_else(|| Path::new("")))?;
-        let path = path.join(name.file_name().unwrap_or_default());
-        fs::write(&path, bytes).map_err(|error| at(&path, &error))
-    }
-
-    fn link(&self, to: &Path, name: &Path) -> Outcome {
-        let path = self.root.join(name);
-        let _ = fs::remove_file(&path);
-        symlink(to, &path).map_err(|error| at(&path, &error))
-    }
-
-    fn copy(&self, from: &Path, to: &Path) -> Outcome {
-        let bytes = fs::read(from).map_err(|error| at(from, &error))?;
-        self.write(to, &bytes)
-    }
-}
-
-/// Has cargo build the static library; returns where it is.
-fn build(profile: &str) -> Result<PathBuf, String> {
-    let mut build = cargo("build --quiet --locked --package ipq-capi --lib");
-    build.args(["--profile", profile]);
-    call(build)?;
-    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let directory = if profile == "dev" { "debug" } else { profile };
-    Ok(root().join(target).join(directory).join("libipq_capi.a"))
 }
 
 /// The symbols that the map exports, in its order.
@@ -203,8 +128,4 @@ fn source(name: &str) -> PathBuf {
 
 fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| at(path, &error))
-}
-
-fn at(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", path.display())
 }

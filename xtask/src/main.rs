@@ -6,7 +6,9 @@ mod bench_kernel;
 mod ci;
 mod fuzz;
 mod golden;
+mod install;
 mod install_c;
+mod place;
 mod tidy;
 mod tool;
 
@@ -36,8 +38,10 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the program and install it, with what `ipq-cli run` needs, manual pages and completions.
+    Install(place::Args),
     /// Build libipq for C and install it, with headers and manual pages.
-    InstallC(install_c::Args),
+    InstallC(place::Args),
     /// Replay the recordings of a real kernel against the simulated one, and print where they differ.
     Conformance,
     /// Run the fuzz targets, one after the other (needs cargo-fuzz and a nightly compiler).
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Ci => return ci::run(),
         Task::Tidy => tidy::run(),
         Task::Golden { check } => golden::run(check),
+        Task::Install(args) => install::run(&args),
         Task::InstallC(args) => install_c::run(&args),
         Task::Conformance => {
             tool::run(cargo("run --quiet --package ipq-tests --bin ipq-conformance"))

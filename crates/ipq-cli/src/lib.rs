@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
         Command::Record(args) => passer::record(&args),
         Command::Replay(args) => passer::replay(&args),
         Command::Compare(args) => ended(compare::run(&args)),
-        Command::Status(args) => ended(status::run(&args)),
+        Command::Status(args) => status::main(&args),
         Command::Completions(args) => ended(generate::completions(&args)),
         Command::Man(args) => ended(generate::man(&args)),
         Command::Decode(args) => ended(decode::run(&args)),

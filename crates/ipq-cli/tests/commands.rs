@@ -4,6 +4,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "../../ipq/tests/common/exposition.rs"]
+mod exposition;
 
 #[path = "passer/captures.rs"]
 mod captures;
@@ -47,6 +49,7 @@ mod doctor {
 mod served {
     mod clients;
     mod sockets;
+    mod status;
     mod summaries;
     mod support;
 }

@@ -4,6 +4,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "common/exposition.rs"]
+mod exposition;
 
 #[path = "session/errors.rs"]
 mod errors;

@@ -5,6 +5,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::common::{Run, Started, inside, ipq_cli, shape, skipped};
+use crate::exposition::parse;
 
 /// The program as root of the machine, in a network of its own, where `/proc` tells about queues.
 fn as_root(test: &str) -> Option<Command> {
@@ -78,8 +79,14 @@ fn prometheus_reads_it() {
     let test = "status::prometheus_reads_it";
     let Some(run) = status_beside_passer(test, "--prometheus") else { return };
     let run = run.ended(0);
-    assert!(run.stdout.contains("# TYPE ipq_kernel_queue_length gauge\n"), "{run:?}");
-    assert!(run.stdout.contains("\nipq_kernel_queue_length{queue=\"nfqueue:3\"} 0\n"), "{run:?}");
+    let samples = parse(&run.stdout);
+    assert_eq!(samples.len(), 2 * 3, "{samples:?}");
+    for queue in ["nfqueue:3", "nfqueue:4"] {
+        let labels = vec![("queue".to_owned(), queue.to_owned())];
+        for name in ["queue_length", "queue_dropped_total", "user_dropped_total"] {
+            assert_eq!(samples[&(format!("ipq_kernel_{name}"), labels.clone())], 0, "{name}");
+        }
+    }
     let refused = Run::of(ipq_cli().args(["status", "--prometheus", "--json"])).ended(2);
     refused.says(&["cannot be used with"]);
 }

@@ -1,6 +1,12 @@
 //! The files of a served kernel: [`KernelFile`].
 
+use std::io;
+use std::path::Path;
+
 use ipq_proto::{Errno, Family};
+
+use super::Client;
+use crate::KernelStatus;
 
 /// A file of a kernel about its queues.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,6 +48,27 @@ impl KernelFile {
             Self::MaxLength(family) => Ok(family),
             Self::Status(_) | Self::Queues => Err(Errno::EACCES),
         }
+    }
+}
+
+impl Client {
+    /// What the kernel says of its queues in its files.
+    ///
+    /// # Errors
+    ///
+    /// `ECONNRESET` if the server is gone. A file that cannot be read, or makes no sense, is among the
+    /// [`problems`](KernelStatus::problems).
+    pub fn kernel_status(&mut self) -> Result<KernelStatus, Errno> {
+        let mut is_gone = false;
+        let status = KernelStatus::read_with(Path::new("/"), |path| {
+            let path = path.to_str().ok_or(io::ErrorKind::NotFound)?;
+            let contents = self.read_file(path).map_err(|errno| {
+                is_gone |= errno == Errno::ECONNRESET;
+                io::Error::from_raw_os_error(errno.0)
+            })?;
+            String::from_utf8(contents).map_err(io::Error::other)
+        });
+        if is_gone { Err(Errno::ECONNRESET) } else { Ok(status) }
     }
 }
 

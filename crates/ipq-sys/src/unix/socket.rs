@@ -1,6 +1,6 @@
 //! A netlink socket of a served kernel, as a session uses it: [`UnixSocket`].
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -177,11 +177,9 @@ impl Transport for UnixSocket {
 
     fn kernel_status(&self) -> KernelStatus {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        KernelStatus::read_with(Path::new("/"), |path| {
-            let path = path.to_str().ok_or(io::ErrorKind::NotFound)?;
-            let contents = client.read_file(path);
-            let contents = contents.map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
-            String::from_utf8(contents).map_err(io::Error::other)
+        client.kernel_status().unwrap_or_else(|errno| KernelStatus {
+            problems: vec![format!("reading the files of the kernel: {errno}")],
+            ..KernelStatus::default()
         })
     }
 

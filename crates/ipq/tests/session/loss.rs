@@ -1,7 +1,5 @@
 //! What is lost is seen: snapshots, as text, as JSON, and as Prometheus reads them.
 
-use std::collections::BTreeMap;
-
 use ipq::{
     Errno, Error, Families, Family, Hook, KernelStatus, Options, PacketId, Queue, Snapshot,
     Statistics, Verdict, prometheus,
@@ -12,6 +10,7 @@ use ipq_sys::Protocol;
 use serde_json::json;
 
 use crate::common::{WHOLE, kernel, next_packet, send, session_with};
+use crate::exposition::parse;
 
 /// A session that has lost something in every way that there is, and its kernel: a full receive buffer, a full queue.
 fn lossy_ip_queue() -> (Queue, Kernel) {
@@ -149,68 +148,6 @@ fn sums_are_of_every_counter() {
         |statistics: Statistics| statistics.iter().map(|entry| entry.2).collect::<Vec<_>>();
     let each = numbers(one.statistics()).into_iter().zip(numbers(other.statistics()));
     assert_eq!(numbers(sum), each.map(|(one, other)| one + other).collect::<Vec<_>>());
-}
-
-/// The samples of a text, by name and labels. Panics where Prometheus would refuse it.
-fn parse(text: &str) -> BTreeMap<(String, Vec<(String, String)>), u64> {
-    let mut samples = BTreeMap::new();
-    let mut announced: Option<(String, bool)> = None;
-    let mut seen = Vec::new();
-    assert!(text.is_empty() || text.ends_with('\n'));
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            let (name, help) = rest.split_once(' ').unwrap();
-            assert!(!help.is_empty() && help.trim() == help, "{help:?}");
-            assert!(!seen.contains(&name.to_owned()), "{name} twice");
-            seen.push(name.to_owned());
-            announced = Some((name.to_owned(), false));
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').unwrap();
-            assert!(["counter", "gauge"].contains(&kind));
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
-            assert_eq!(announced, Some((name.to_owned(), false)));
-            announced = Some((name.to_owned(), true));
-        } else {
-            let (series, number) = line.rsplit_once(' ').unwrap();
-            let (name, labels) = match series.split_once('{') {
-                Some((name, labels)) => (name, parse_labels(labels)),
-                None => (series, Vec::new()),
-            };
-            assert_eq!(announced, Some((name.to_owned(), true)), "{line}");
-            let earlier = samples.insert((name.to_owned(), labels), number.parse().unwrap());
-            assert!(earlier.is_none(), "{line} twice");
-        }
-    }
-    samples
-}
-
-/// The labels between braces, without escapes; the closing brace must be the end.
-fn parse_labels(mut rest: &str) -> Vec<(String, String)> {
-    let mut labels = Vec::new();
-    loop {
-        let (name, value) = rest.split_once("=\"").unwrap();
-        let legal = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-        assert!(name.chars().all(legal) && !name.is_empty(), "{name:?}");
-        assert!(!name.starts_with(|first: char| first.is_ascii_digit()), "{name:?}");
-        let mut text = String::new();
-        let mut letters = value.char_indices();
-        let end = loop {
-            match letters.next().unwrap() {
-                (end, '"') => break end,
-                (_, '\\') => text.push(match letters.next().unwrap().1 {
-                    'n' => '\n',
-                    letter @ ('"' | '\\') => letter,
-                    other => panic!("no such escape: {other:?}"),
-                }),
-                (_, letter) => text.push(letter),
-            }
-        };
-        labels.push((name.to_owned(), text));
-        match &value[end + 1..] {
-            "}" => return labels,
-            more => rest = more.strip_prefix(',').unwrap(),
-        }
-    }
 }
 
 #[test]

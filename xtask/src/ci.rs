@@ -175,7 +175,7 @@ fn fuzz_seeds() -> Result<(), Stop> {
     Ok(tool::run(cargo("test --manifest-path fuzz/Cargo.toml --locked"))?)
 }
 
-/// Licences, duplicates and sources, of both workspaces.
+/// Licences, duplicates and sources, of all workspaces with dependencies.
 fn dependencies() -> Result<(), Stop> {
     needs("deny")?;
     each_workspace("", "bans licenses sources")
@@ -191,7 +191,7 @@ fn advisories() -> Result<(), Stop> {
 }
 
 fn each_workspace(options: &str, checks: &str) -> Result<(), Stop> {
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "bench/Cargo.toml", "fuzz/Cargo.toml"] {
         let which = format!("--manifest-path {manifest} --config deny.toml");
         tool::run(cargo(&format!("deny --locked {options} {which} check {checks}")))?;
     }

@@ -11,6 +11,8 @@ use crate::common::{
 
 const ICMP: Rule = ("iptables", "-A OUTPUT -p icmp -j NFQUEUE --queue-num 0");
 
+const ICMP6: Rule = ("ip6tables", "-A OUTPUT -p ipv6-icmp -j NFQUEUE --queue-num 0");
+
 /// A command that has claimed queue 0.
 fn ready(args: &[&str]) -> Started {
     Started::ready(ipq_cli().args(args).args(["--transport", "nfqueue:0"]))
@@ -58,6 +60,45 @@ fn record_keeps_what_the_kernel_said() {
         {
             assert!(text.contains(said), "{said}");
         }
+    });
+}
+
+#[test]
+fn dump_shows_ipv6_and_lets_it_pass() {
+    live("show::live::dump_shows_ipv6_and_lets_it_pass", &[ICMP6], || {
+        let mut dump = ready(&["dump", "-v", "-c", "1", "icmp6 and ip6[40] = 128"]);
+        ping_is_answered("::1");
+        let line = dump.line();
+        assert!(line.contains("LOCAL_OUT out lo IP6 ::1 > ::1: ICMP6, echo request"), "{line}");
+        let line = dump.line();
+        assert!(line.contains("hook LOCAL_OUT, protocol 0x86dd"), "{line}");
+        dump.end().ended(0).says(&[" 0 dropped"]);
+    });
+}
+
+#[test]
+fn drop_drops_ipv6_that_is_meant() {
+    live("show::live::drop_drops_ipv6_that_is_meant", &[ICMP, ICMP6], || {
+        let drop = ready(&["drop", "--json", "ip6 and icmp6"]);
+        ping_is_answered("127.0.0.1");
+        ping_is_not_answered("::1");
+        drop.end_by(Signal::SIGINT).was_silent().sums_up("accepted 2, dropped 1");
+    });
+}
+
+#[test]
+fn record_keeps_both_families_in_one_file() {
+    live("show::live::record_keeps_both_families_in_one_file", &[ICMP, ICMP6], || {
+        let there = Capture::of_bytes(&[]);
+        let file = there.beside("queue.pcapng");
+        let record = ready(&["record", "--json", file.to_str().unwrap()]);
+        ping_is_answered("::1");
+        ping_is_answered("127.0.0.1");
+        record.end_by(Signal::SIGINT).was_silent().sums_up("packets 4, accepted 4");
+        let versions: Vec<_> = packets_of(&file).iter().map(|packet| packet.data[0] >> 4).collect();
+        assert_eq!(versions, [6, 6, 4, 4]);
+        let run = Run::of(ipq_cli().arg("replay").arg(&file).args(["--json", "--family", "ipv6"]));
+        run.ended(0).sums_up("packets 2, unclaimed 2");
     });
 }
 

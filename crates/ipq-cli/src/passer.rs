@@ -16,7 +16,8 @@ pub(crate) fn passer(args: &PasserArgs) -> ExitCode {
     let rule = &args.rule;
     let parsed = Plan::new(&args.queue).and_then(|plan| {
         args.check(&plan.transport)?;
-        let plan = Plan { mode: args.copy_mode(), stops_exactly: rule.count.is_some(), ..plan };
+        let mode = args.copy.mode(&args.queue);
+        let plan = Plan { mode, stops_exactly: rule.count.is_some(), ..plan };
         Ok((plan, job(rule)))
     });
     let details = Details { verdicts: true, ..Details::default() };

@@ -63,6 +63,7 @@ fn run(args: &TopArgs, plan: Plan) -> Result<(), Failure> {
     let is_live = plan.is_live();
     let plan = Plan {
         timeout: if is_live { Some(PATIENCE) } else { plan.timeout },
+        mode: args.copy.mode(&args.queue),
         waits_again: true,
         settles_rest: true,
         ..plan
@@ -91,8 +92,9 @@ fn run(args: &TopArgs, plan: Plan) -> Result<(), Failure> {
 
 fn title(args: &TopArgs, plan: &Plan) -> Title {
     let copies = match plan.mode {
+        CopyMode::None | CopyMode::Metadata => "metadata".to_owned(),
         CopyMode::Packet { range: 0 } => "whole packets".to_owned(),
-        mode => format!("{} bytes of each", mode.range()),
+        CopyMode::Packet { range } => format!("{range} bytes of each"),
     };
     let verdict = Verdict::from(args.verdict);
     let verdict = match &args.filter {

@@ -45,27 +45,35 @@ pub enum CopyArg {
     Packet,
 }
 
-impl PasserArgs {
+impl CopyArg {
     /// The copy mode that is asked for.
-    pub(crate) const fn copy_mode(&self) -> CopyMode {
-        match self.copy {
-            CopyArg::Meta => CopyMode::Metadata,
-            CopyArg::Packet => CopyMode::Packet { range: self.queue.range },
+    pub(crate) const fn mode(self, queue: &QueueArgs) -> CopyMode {
+        match self {
+            Self::Meta => CopyMode::Metadata,
+            Self::Packet => CopyMode::Packet { range: queue.range },
         }
     }
 
-    /// What is wrong with the arguments together, though each is right.
-    pub(crate) fn check(&self, transport: &TransportName) -> Result<(), String> {
-        let problem = if self.copy == CopyArg::Meta && self.queue.range != 0 {
-            "--range says how much of each packet is wanted, but --copy meta wants none"
-        } else if self.copy == CopyArg::Meta && self.rule.write.is_some() && !is_capture(transport)
-        {
-            "--write needs the packets: use --copy packet"
-        } else if self.copy == CopyArg::Meta && self.rule.filter.is_some() {
-            "--filter looks at the packets: use --copy packet"
-        } else {
-            return self.rule.check(transport);
+    /// Refuses what needs the packets, where they are not wanted.
+    pub(crate) fn check(self, queue: &QueueArgs, has_filter: bool) -> Result<(), String> {
+        let problem = match self {
+            Self::Meta if queue.range != 0 => {
+                "--range says how much of each packet is wanted, but --copy meta wants none"
+            }
+            Self::Meta if has_filter => "--filter looks at the packets: use --copy packet",
+            Self::Meta | Self::Packet => return Ok(()),
         };
         Err(problem.to_owned())
+    }
+}
+
+impl PasserArgs {
+    /// What is wrong with the arguments together, though each is right.
+    pub(crate) fn check(&self, transport: &TransportName) -> Result<(), String> {
+        self.copy.check(&self.queue, self.rule.filter.is_some())?;
+        if self.copy == CopyArg::Meta && self.rule.write.is_some() && !is_capture(transport) {
+            return Err("--write needs the packets: use --copy packet".to_owned());
+        }
+        self.rule.check(transport)
     }
 }

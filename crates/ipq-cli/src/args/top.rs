@@ -4,6 +4,7 @@ use core::str::FromStr;
 
 use ipq::TransportName;
 
+use super::passer::CopyArg;
 use super::queue::{QueueArgs, is_simulated};
 use super::rule::VerdictArg;
 use crate::filter::Filter;
@@ -19,6 +20,10 @@ pub struct TopArgs {
     /// Which queue, and how.
     #[command(flatten)]
     pub queue: QueueArgs,
+
+    /// How much of each packet is wanted: its metadata, or the packet too. Without the packet there are no flows.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = CopyArg::Packet)]
+    pub copy: CopyArg,
 
     /// What becomes of each packet.
     #[arg(long, value_enum, default_value_t = VerdictArg::Accept)]
@@ -37,6 +42,7 @@ const AFTER_HELP: &str = "\
 Examples:
   ipq-cli top --transport sim:capture.pcap --speed 10
   ipq-cli top --transport nfqueue:0 --range 128
+  ipq-cli top --transport nfqueue:0 --copy meta
   ipq-cli top --transport nfqueue:0-3 --verdict drop --filter 'tcp dst port 23'";
 
 /// The value of `--speed`.
@@ -66,6 +72,7 @@ impl FromStr for Speed {
 impl TopArgs {
     /// Refuses what has no end.
     pub(crate) fn check(&self, transport: &TransportName) -> Result<(), String> {
+        self.copy.check(&self.queue, self.filter.is_some())?;
         if self.verdict.comes_back() && is_simulated(transport) {
             return Err("--verdict repeat and queue bring every packet of sim:FILE back for ever"
                 .to_owned());

@@ -27,7 +27,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture, view: View) {
     let area = frame.area();
     let queues = queue_lines(picture);
     let queues_len = u16::try_from(queues.len()).unwrap_or(u16::MAX).min(area.height / 6);
-    let counts = count_lines(picture, area.width);
+    let counts = count_lines(picture, area);
     let counts_len = u16::try_from(counts.len()).unwrap_or(u16::MAX);
     let fixed = 2 + counts_len + queues_len;
     let plots_len = plots_len(area.height.saturating_sub(fixed));
@@ -74,30 +74,39 @@ fn title(picture: &Picture, view: View, width: u16) -> Line<'static> {
     Line::from(vec![Span::raw(format!("{name:room$}")), Span::raw(time)]).reversed()
 }
 
-/// The totals and rates, in as many lines as the width asks for.
-fn count_lines(picture: &Picture, width: u16) -> Vec<Line<'static>> {
+/// The totals and rates, in as many lines as the width asks for. Where there is no room for all of them, what is lost and
+/// what waits come before what is well.
+fn count_lines(picture: &Picture, area: Rect) -> Vec<Line<'static>> {
     let total = picture.meter.total();
     let rate = |what: fn(&Counts) -> u64| short_float(picture.meter.rate(picture.now, what));
-    let mut parts = vec![
-        format!("packets {} {}/s", short(total.packets), rate(|counts| counts.packets)),
-        format!("bytes {} {}/s", short(total.bytes), rate(|counts| counts.bytes)),
-        format!("accepted {}", short(total.accepted)),
-        format!("dropped {} {}/s", short(total.dropped), rate(|counts| counts.dropped)),
-    ];
-    if total.other > 0 {
-        parts.push(format!("other {}", short(total.other)));
-    }
+    let packets = format!("packets {} {}/s", short(total.packets), rate(|counts| counts.packets));
+    let bytes = format!("bytes {} {}/s", short(total.bytes), rate(|counts| counts.bytes));
+    let accepted = format!("accepted {}", short(total.accepted));
+    let dropped = format!("dropped {} {}/s", short(total.dropped), rate(|counts| counts.dropped));
+    let other = (total.other > 0).then(|| format!("other {}", short(total.other)));
     let waiting = if picture.is_blind { "?".to_owned() } else { short(total.waiting) };
-    parts.push(format!("waiting {waiting}"));
-    parts.push(format!("lost {}", short(total.lost)));
-    let width = usize::from(width);
+    let waiting = format!("waiting {waiting}");
+    let lost = format!("lost {}", short(total.lost));
+    let width = usize::from(area.width);
+    let usual = [&packets, &bytes, &accepted, &dropped].into_iter().chain(&other);
+    let lines = wrapped(usual.chain([&waiting, &lost]), width);
+    let room = usize::from(area.height.saturating_sub(2));
+    if lines.len() <= room {
+        return lines;
+    }
+    let urgent = [&packets, &lost, &waiting, &dropped, &accepted].into_iter().chain(&other);
+    wrapped(urgent.chain([&bytes]), width)
+}
+
+/// As many of the parts in a line as fit.
+fn wrapped<'p>(parts: impl Iterator<Item = &'p String>, width: usize) -> Vec<Line<'static>> {
     let mut lines = vec![String::new()];
     for part in parts {
         let fits = |line: &String| line.is_empty() || line.len() + 2 + part.len() <= width;
         match lines.last_mut().filter(|line| fits(line)) {
-            Some(line) if line.is_empty() => line.push_str(&part),
+            Some(line) if line.is_empty() => line.push_str(part),
             Some(line) => *line = format!("{line}  {part}"),
-            None => lines.push(part),
+            None => lines.push(part.clone()),
         }
     }
     lines.into_iter().map(Line::from).collect()

@@ -88,7 +88,7 @@ fn uses_a_large_terminal() {
 }
 
 #[test]
-fn shows_the_counts_in_a_tiny_terminal() {
+fn shows_what_is_lost_in_a_tiny_terminal() {
     assert_snapshot!(screen(&BUSY, VIEW, (20, 5)));
 }
 

@@ -130,6 +130,18 @@ fn a_capture_is_shown_until_a_key_ends_it() {
 }
 
 #[test]
+fn packets_are_counted_without_being_wanted() {
+    let test = "top::terminal::packets_are_counted_without_being_wanted";
+    let arguments = format!("--copy meta --speed max --transport {}", sim(&traffic("ssh.pcap")));
+    let Some(mut terminal) = Terminal::top(test, &arguments) else { return };
+    terminal.until("ended");
+    terminal.until("busiest of 0 flows");
+    terminal.press("q");
+    let end = terminal.ends(0);
+    assert!(end.contains("54 packets, "), "{end:?}");
+}
+
+#[test]
 fn a_signal_ends_it_and_the_terminal_is_as_it_was() {
     let test = "top::terminal::a_signal_ends_it_and_the_terminal_is_as_it_was";
     for (signal, speed) in
@@ -243,6 +255,8 @@ fn what_is_wrong_is_said_before_the_terminal_is_touched() {
     for (arguments, status, says) in [
         ("--transport sim:/nowhere.pcap", 1, "/nowhere.pcap"),
         ("--transport nfqueue:0 --speed 2", 2, "--speed is for sim:FILE"),
+        ("--copy meta --filter udp", 2, "--filter looks at the packets"),
+        ("--copy meta --range 64", 2, "--copy meta wants none"),
         ("--speed 0", 2, "a speed is a number from 0.001 to 1000000, or max"),
         ("--verdict repeat --transport sim:/nowhere.pcap", 2, "back for ever"),
     ] {

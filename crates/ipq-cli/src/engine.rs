@@ -23,6 +23,11 @@ pub(crate) trait Work {
     /// Decides over a packet.
     fn decide(&mut self, packet: &Packet<'_>) -> Verdict;
 
+    /// What is to take the place of the packet that was decided over last. Asked after it was shown.
+    fn take_replacement(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Shows what was decided. The verdict is sent even if this fails.
     fn show(
         &mut self,
@@ -118,7 +123,13 @@ fn serve<W: Work>(
     let (stop, descriptor) = Stop::on_signals().map_err(Failure::Signals)?;
     queue.interrupt_on(descriptor);
     queue.set_mode(plan.mode)?;
-    let desk = Desk { work: start(&source)?, decisions: Vec::new(), errors: 0, is_dry: false };
+    let desk = Desk {
+        work: start(&source)?,
+        decisions: Vec::new(),
+        replaced: Vec::new(),
+        errors: 0,
+        is_dry: false,
+    };
     let families = plan.options.families;
     let install = |request| Installed::new(request, &queue, families);
     let rule = plan.rule.as_ref().map(install).transpose()?;
@@ -141,6 +152,8 @@ struct Engine<W> {
 struct Desk<W> {
     work: W,
     decisions: Vec<(PacketId, Verdict)>,
+    /// Those that come with another packet.
+    replaced: Vec<(PacketId, Verdict, Vec<u8>)>,
     errors: u64,
     /// Whether a signal has kept the last read from waiting: it found nothing to read.
     is_dry: bool,
@@ -250,6 +263,9 @@ impl<W: Work> Engine<W> {
         // What was decided holds, even if it could not be shown.
         queue.verdicts(&desk.decisions)?;
         desk.decisions.clear();
+        for (id, verdict, packet) in desk.replaced.drain(..) {
+            queue.verdict_with(id, verdict, &packet)?;
+        }
         shown?;
         self.take_news()?;
         Ok(events)
@@ -278,8 +294,11 @@ impl<W: Work> Desk<W> {
                 match event {
                     Event::Packet(packet) | Event::Truncated { packet: Some(packet), .. } => {
                         let verdict = self.work.decide(&packet);
-                        self.decisions.push((packet.id(), verdict));
                         let shown = self.work.show(&packet, verdict, source);
+                        match self.work.take_replacement() {
+                            Some(other) => self.replaced.push((packet.id(), verdict, other)),
+                            None => self.decisions.push((packet.id(), verdict)),
+                        }
                         reported.and(shown)
                     }
                     Event::Interrupted => {

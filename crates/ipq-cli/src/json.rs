@@ -22,8 +22,13 @@ impl<W: Write> Json<W> {
 }
 
 impl<W: Write> Output for Json<W> {
-    fn packet(&mut self, packet: &Packet<'_>, verdict: Verdict) -> io::Result<()> {
-        self.line(&json!({
+    fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        verdict: Verdict,
+        is_changed: bool,
+    ) -> io::Result<()> {
+        let mut object = json!({
             "event": "packet",
             "id": packet.id().to_string(),
             "queue": packet.id().queue().to_string(),
@@ -39,7 +44,11 @@ impl<W: Write> Output for Json<W> {
             "data_len": packet.payload().len(),
             "verdict": verdict.to_string(),
             "summary": Dissection::of(packet).to_string(),
-        }))
+        });
+        if is_changed {
+            object["changed"] = true.into();
+        }
+        self.line(&object)
     }
 
     fn trouble(&mut self, trouble: &Trouble) -> io::Result<()> {

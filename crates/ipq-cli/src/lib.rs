@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod application;
 mod args;
 mod compare;
 mod decode;

@@ -9,8 +9,9 @@ use ipq_sim::Malformed;
 
 /// A format. Data go to stdout, messages to stderr.
 pub(crate) trait Output {
-    /// A packet and the verdict it got.
-    fn packet(&mut self, packet: &Packet<'_>, verdict: Verdict) -> io::Result<()>;
+    /// A packet and the verdict it got, and whether another packet takes its place.
+    fn packet(&mut self, packet: &Packet<'_>, verdict: Verdict, is_changed: bool)
+    -> io::Result<()>;
 
     /// Something that went wrong and was survived.
     fn trouble(&mut self, trouble: &Trouble) -> io::Result<()>;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use ipq::{CopyMode, TransportName, Verdict};
+use ipq_sim::Scenario;
 
+use crate::application::Application;
 use crate::args::{
     DropArgs, DumpArgs, PasserArgs, QueueArgs, RecordArgs, ReplayArgs, RuleArgs, refuse_overwriting,
 };
@@ -58,6 +60,20 @@ pub(crate) fn record(args: &RecordArgs) -> ExitCode {
 
 /// Runs `replay`.
 pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
+    let format = Format::new(args.rule.json, Details { verdicts: true, ..Details::default() });
+    let checked = args.rule.check(&TransportName::Sim(args.file.clone()));
+    let application = match (&checked, &args.application) {
+        (Ok(()), Some(path)) => match Scenario::open(path) {
+            Ok(scenario) => Some(Application::new(scenario.application(), scenario.seed())),
+            Err(error) => return crate::ended(Err(error.into())),
+        },
+        _ => None,
+    };
+    show::main("replay", checked.map(|()| replaying(args, application)), format)
+}
+
+/// The plan and the job of `replay`, where the rule decides, or an application.
+fn replaying(args: &ReplayArgs, application: Option<Application>) -> (Plan, Job) {
     let rule = &args.rule;
     let plan = Plan {
         transport: TransportName::Sim(args.file.clone()),
@@ -69,10 +85,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
         settles_rest: false,
         rule: None,
     };
-    let job = Job { shows_progress: true, ..job(rule) };
-    let checked = rule.check(&plan.transport).map(|()| (plan, job));
-    let details = Details { verdicts: true, ..Details::default() };
-    show::main("replay", checked, Format::new(rule.json, details))
+    (plan, Job { shows_progress: true, application, ..job(rule) })
 }
 
 /// The job of a command that gives verdicts by rule.
@@ -80,6 +93,7 @@ fn job(rule: &RuleArgs) -> Job {
     Job {
         verdict: rule.verdict.into(),
         filter: rule.filter.clone(),
+        application: None,
         shows: if rule.quiet { Shows::Nothing } else { Shows::All },
         shows_progress: false,
         count: rule.count,
@@ -104,6 +118,7 @@ fn accepting(
     let job = Job {
         verdict: Verdict::Accept,
         filter,
+        application: None,
         shows: Shows::Meant,
         shows_progress: false,
         count,

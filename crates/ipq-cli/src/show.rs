@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use ipq::{Packet, Statistics, Verdict};
 use ipq_sim::capture::{Precision, Timestamp, Writer};
 
+use crate::application::{Application, Decision};
 use crate::engine::{self, Plan, Work};
 use crate::failure::Failure;
 use crate::filter::Filter;
@@ -27,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) verdict: Verdict,
     /// Which are meant; all, if it is not said.
     pub(crate) filter: Option<Filter>,
+    /// What decides in their place, if anything does.
+    pub(crate) application: Option<Application>,
     pub(crate) shows: Shows,
     /// Whether the count of packets is shown while it grows, on a terminal that shows no packets.
     pub(crate) shows_progress: bool,
@@ -119,6 +122,8 @@ pub(crate) struct Show<'a> {
     /// How many packets were meant so far, and whether the last one was.
     meant: u64,
     is_meant: bool,
+    /// What the application makes of the packet.
+    replacement: Option<Vec<u8>>,
 }
 
 impl<'a> Show<'a> {
@@ -138,6 +143,7 @@ impl<'a> Show<'a> {
             job,
             meant: 0,
             is_meant: false,
+            replacement: None,
         })
     }
 
@@ -149,10 +155,23 @@ impl<'a> Show<'a> {
 
 impl Work for Show<'_> {
     fn decide(&mut self, packet: &Packet<'_>) -> Verdict {
+        if let Some(application) = &mut self.job.application {
+            return match application.decide(packet) {
+                Decision::Verdict(verdict) => verdict,
+                Decision::Replace(other) => {
+                    self.replacement = Some(other);
+                    Verdict::Accept
+                }
+            };
+        }
         let matches = |filter: &Filter| filter.matches_packet(packet);
         self.is_meant = !self.has_met_enough() && self.job.filter.as_ref().is_none_or(matches);
         self.meant += u64::from(self.is_meant);
         if self.is_meant { self.job.verdict } else { Verdict::Accept }
+    }
+
+    fn take_replacement(&mut self) -> Option<Vec<u8>> {
+        self.replacement.take()
     }
 
     fn show(
@@ -168,7 +187,7 @@ impl Work for Show<'_> {
             Shows::Nothing => false,
         };
         if is_shown {
-            self.output.packet(packet, verdict)?;
+            self.output.packet(packet, verdict, self.replacement.is_some())?;
         }
         self.progress.inc(1);
         if let Some(log) = &mut self.log {
@@ -180,7 +199,8 @@ impl Work for Show<'_> {
         if let (true, Some(alive), Verdict::Accept | Verdict::Stop) =
             (self.writes_decided, &mut self.alive, verdict)
         {
-            alive.write(time(), packet.payload())?;
+            let replacement = self.replacement.as_deref();
+            alive.write(time(), replacement.unwrap_or_else(|| packet.payload()))?;
         }
         Ok(())
     }
@@ -204,6 +224,9 @@ impl Work for Show<'_> {
     }
 
     fn has_enough(&self, statistics: &Statistics) -> bool {
+        if self.job.application.as_ref().is_some_and(Application::has_enough) {
+            return true;
+        }
         match self.job.counts {
             Counts::Read => self.job.count.is_some_and(|count| statistics.packets >= count),
             Counts::Meant => self.has_met_enough(),

@@ -1,6 +1,5 @@
 //! `ipq-cli sim run`: a scenario, with a built-in program at its queue. `ipq-cli sim serve` is in a file of its own.
 
-mod application;
 mod report;
 mod serve;
 
@@ -16,9 +15,9 @@ use ipq_sim::{
     TraceEntry, write_conversation, write_traffic,
 };
 
+use crate::application::Application;
 use crate::args::{SimCommand, SimRunArgs};
 use crate::failure::Failure;
-use application::Application;
 use report::Report;
 
 /// What one run of a scenario came to.
@@ -152,7 +151,7 @@ fn open(simulation: &mut Simulation, described: &Described) -> Result<Queue, Err
 
 fn numbers(
     statistics: &Statistics,
-    application: &Application<'_>,
+    application: &Application,
     failure: Option<&Error>,
 ) -> ApplicationNumbers {
     ApplicationNumbers {

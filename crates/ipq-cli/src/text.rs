@@ -24,7 +24,12 @@ pub(crate) struct Text<O, E> {
 }
 
 impl<O: Write, E: Write> Output for Text<O, E> {
-    fn packet(&mut self, packet: &Packet<'_>, verdict: Verdict) -> io::Result<()> {
+    fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        verdict: Verdict,
+        is_changed: bool,
+    ) -> io::Result<()> {
         match packet.timestamp() {
             Some(timestamp) => write!(self.out, "{} ", TimeOfDay(timestamp))?,
             None => write!(self.out, "--:--:--.------ ")?,
@@ -42,7 +47,8 @@ impl<O: Write, E: Write> Output for Text<O, E> {
         write!(self.out, " {}", Dissection::of(packet))?;
         if self.details.verdicts {
             let style = if self.is_coloured { style(verdict) } else { Style::new() };
-            write!(self.out, " -> {style}{verdict}{style:#}")?;
+            let changed = if is_changed { ", changed" } else { "" };
+            write!(self.out, " -> {style}{verdict}{style:#}{changed}")?;
         }
         writeln!(self.out)?;
         if self.details.verbose {

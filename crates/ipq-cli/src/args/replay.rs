@@ -22,6 +22,11 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "FAMILY", default_value_t)]
     pub family: Families,
 
+    /// Have the program of this scenario decide, which passes, drops or changes packets; how it opens its queue, when it
+    /// starts and how long it thinks is not looked at.
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["verdict", "filter"])]
+    pub application: Option<PathBuf>,
+
     /// The rule.
     #[command(flatten)]
     pub rule: RuleArgs,
@@ -31,4 +36,5 @@ const AFTER_HELP: &str = "\
 Examples:
   ipq-cli replay capture.pcap --verdict drop --filter 'udp port 53'
   ipq-cli replay capture.pcap --quiet --log verdicts.jsonl
+  ipq-cli replay capture.pcap --application tests/scenarios/port-filter.toml
   ipq-cli replay recorded.pcapng --verdict drop --write alive.pcap";

@@ -110,6 +110,57 @@ fn a_packet_is_known_by_its_bytes_wherever_it_is() {
     ");
 }
 
+/// A mangler of UDP payloads, and a capture with one that it changes and one that it does not.
+fn mangler() -> (Capture, std::path::PathBuf) {
+    let capture = Capture::of_packets(&[udp4(b"one apple"), udp4(b"a pear")]);
+    let application = capture.beside("mangle.toml");
+    let text = "[application]\nname = \"mangle\"\nfind = \"apple\"\nreplace = \"lemon\"\n";
+    std::fs::write(&application, text).unwrap();
+    (capture, application)
+}
+
+#[test]
+fn the_program_of_a_scenario_decides() {
+    let (capture, application) = mangler();
+    let alive = capture.beside("alive.pcap");
+    let application = application.to_str().unwrap();
+    let run =
+        replay(&capture.path, &["--application", application, "--write", alive.to_str().unwrap()]);
+    assert_snapshot!(run.ended(0).seen(&capture.path), @"
+    12:00:00.000000 PRE_ROUTING in eth0 IP 10.0.0.1.40000 > 10.0.0.2.53: UDP, length 9 -> accept, changed
+    12:00:01.000000 PRE_ROUTING in eth0 IP 10.0.0.1.40000 > 10.0.0.2.53: UDP, length 6 -> accept
+    ---
+    2 packets, 71 bytes in 1.000 s: 2 accepted, 0 dropped
+    ");
+    let packets: Vec<_> = packets_of(&alive).into_iter().map(|packet| packet.data).collect();
+    assert_eq!(packets, [udp4(b"one lemon"), udp4(b"a pear")], "also the checksums");
+    let run = replay(&capture.path, &["--application", application, "--json"]).was_silent();
+    let changed: Vec<_> =
+        run.events("packet").iter().map(|packet| packet["changed"] == true).collect();
+    assert_eq!(changed, [true, false]);
+}
+
+#[test]
+fn a_scenario_is_replayed_with_its_own_program() {
+    let scenario = traffic("../scenarios/port-filter.toml");
+    let file = scenario.to_str().unwrap();
+    let run = replay(&scenario, &["--application", file, "--quiet", "--json"]).was_silent();
+    let file_with_one = Capture::of_bytes(&[]);
+    let dropped = &run.summary()["dropped"];
+    assert_eq!(*dropped, 5, "the questions to port 53");
+    replay(&scenario, &["--quiet", "--json"]).was_silent().sums_up("dropped 0");
+    std::fs::write(&file_with_one.path, "application = { name = \"drop\", packets = 1 }\n")
+        .unwrap();
+    let one = file_with_one.path.to_str().unwrap();
+    replay(&scenario, &["--application", one, "--json"])
+        .was_silent()
+        .sums_up("packets 1, dropped 1");
+    replay(&scenario, &["--application", file, "--verdict", "drop"])
+        .ended(2)
+        .says(&["cannot be used with"]);
+    replay(&scenario, &["--application", "/nonexistent"]).ended(1).says(&["/nonexistent"]);
+}
+
 #[test]
 fn what_cannot_be_read_or_written_is_told() {
     let file = Capture::of_bytes(b"{\"number\": 1}\n");

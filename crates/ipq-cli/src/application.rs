@@ -6,8 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A program, and where it is in its work.
-pub(super) struct Application<'d> {
-    described: &'d Described,
+#[derive(Clone, Debug)]
+pub(crate) struct Application {
+    described: Described,
     /// The packets that may be meant.
     condition: Match,
     /// Draws which of them are.
@@ -26,30 +27,31 @@ const DRAWS: f64 = 4_294_967_296.0;
 const MOST_ATTEMPTS: usize = 1000;
 
 /// What is to become of a packet.
-enum Decision {
+pub(crate) enum Decision {
     Verdict(Verdict),
     Replace(Vec<u8>),
 }
 
-impl<'d> Application<'d> {
-    pub(super) fn new(described: &'d Described, seed: u64) -> Self {
+impl Application {
+    pub(crate) fn new(described: &Described, seed: u64) -> Self {
         let condition = described.condition();
         let random = ChaCha8Rng::seed_from_u64(seed);
+        let described = described.clone();
         Self { described, condition, random, packets: 0, candidates: 0, mangled: 0 }
     }
 
     /// How many packets it has changed.
-    pub(super) fn mangled(&self) -> u64 {
+    pub(crate) fn mangled(&self) -> u64 {
         self.mangled
     }
 
     /// Whether it has read as many packets as it wants.
-    pub(super) fn has_enough(&self) -> bool {
+    pub(crate) fn has_enough(&self) -> bool {
         self.described.packets.is_some_and(|packets| self.packets >= packets)
     }
 
     /// Does its work until nothing can come any more, or it has enough. What fails for now is tried again.
-    pub(super) fn serve(&mut self, queue: &mut Queue, kernel: &Kernel) -> Result<(), Error> {
+    pub(crate) fn serve(&mut self, queue: &mut Queue, kernel: &Kernel) -> Result<(), Error> {
         let mut buffer = vec![0; queue.buffer_len()];
         let mut attempts = 0;
         while !self.has_enough() {
@@ -78,7 +80,8 @@ impl<'d> Application<'d> {
         Ok(())
     }
 
-    fn decide(&mut self, packet: &Packet<'_>) -> Decision {
+    /// Decides over a packet, as far as it is there.
+    pub(crate) fn decide(&mut self, packet: &Packet<'_>) -> Decision {
         self.packets += 1;
         let is_meant = self.is_meant(packet.payload());
         match self.described.name {

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use ipq_proto::ip_queue::{self, Listener, Message, Timestamp};
 use ipq_proto::nfqueue::QueueFlags;
-use ipq_proto::{DataModel, Family};
+use ipq_proto::{DataModel, Family, Verdict};
 use ipq_sys::{
     Batch, Claim, ClaimError, Clock, Deadline, DeviceInfo, Error, IpQueueStatus, KernelStatus,
     NfqueueStatus, Protocol, Received, Stepped, Transport, claim, release,
@@ -14,11 +14,11 @@ use ipq_sys::{
 
 use crate::Options;
 use crate::cut::Cut;
-use crate::station::{Heard, Said, Station, append_drop, append_max_length};
+use crate::station::{Heard, Said, Station, append_max_length, append_verdict};
 
 /// The maximum length of a queue unless another is set.
 #[doc(alias("IPQ_QMAX_DEFAULT", "NFQNL_QMAX_DEFAULT"))]
-const DEFAULT_MAX_LENGTH: u32 = 1024;
+pub(crate) const DEFAULT_MAX_LENGTH: u32 = 1024;
 
 /// Room for all attributes of a message but the payload, in bytes.
 const ATTRIBUTES_LEN: usize = 2048;
@@ -168,28 +168,37 @@ impl<T: Transport> Bridge<T> {
         self.send_outbox(before)
     }
 
-    /// Drops the packet that a message announces; says whether it announces one.
-    pub(crate) fn drop_announced(&mut self, message: &[u8]) -> Result<bool, Error> {
+    /// Drops the packet that a message announces; says which, if it announces one.
+    pub(crate) fn drop_announced(&mut self, message: &[u8]) -> Result<Option<u32>, Error> {
         let model = self.below.data_model();
         let Ok((_, Message::Packet(packet))) = ip_queue::datagram(model, message) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let Ok(id) = u32::try_from(packet.id) else { return Ok(false) };
+        let Ok(id) = u32::try_from(packet.id) else { return Ok(None) };
         self.outbox.clear();
-        append_drop(model, self.station.number, id, &mut self.outbox);
+        append_verdict(model, self.station.number, id, Verdict::Drop, &mut self.outbox);
         self.below.send(&[IoSlice::new(&self.outbox)])?;
-        Ok(true)
+        Ok(Some(id))
     }
 
     /// Has the queue claimed or claimed again, as `options` say.
     pub(crate) fn claim_queue(&mut self, options: Options) -> Result<(), ClaimError> {
-        let Station { number, family, .. } = self.station;
+        let family = self.station.family;
+        self.claim_queue_for(&[family], options)
+    }
+
+    /// The same for packets of these families.
+    pub(crate) fn claim_queue_for(
+        &mut self,
+        families: &[Family],
+        options: Options,
+    ) -> Result<(), ClaimError> {
+        let number = self.station.number;
         let Options { max_length, fail_open, receive_buffer } = options;
         let flags = if fail_open { &[(QueueFlags::FAIL_OPEN, "fail-open")][..] } else { &[] };
         if let Some(bytes) = receive_buffer {
             self.below.set_receive_buffer(bytes)?;
         }
-        let families = &[family];
         let wanted = Claim { first: number, last: number, families, max_length, flags };
         claim(&mut self.below, &wanted)?;
         self.max_length = max_length.unwrap_or(DEFAULT_MAX_LENGTH);
@@ -252,7 +261,8 @@ impl<T: Transport> WayUp<'_, T> {
             Said::Unwanted { id } => {
                 self.statistics.unwanted += 1;
                 self.outbox.clear();
-                append_drop(self.below.data_model(), self.station.number, id, self.outbox);
+                let (model, number) = (self.below.data_model(), self.station.number);
+                append_verdict(model, number, id, Verdict::Drop, self.outbox);
                 self.below.send(&[IoSlice::new(self.outbox)])?;
             }
         }

@@ -14,7 +14,7 @@ use ipq_proto::netlink::{
     self, Body, Flags, Framed, Header, Message, MessageType, RawHeader, padding,
 };
 use ipq_proto::nfqueue::{self, Generic, MarkAttribute, ParamsMsg, VerdictMsg};
-use ipq_proto::{Abi, CopyMode, Errno, Verdict, ip_queue};
+use ipq_proto::{Abi, CopyMode, Errno, Family, Verdict, ip_queue};
 use zerocopy::byteorder::{U16, U32};
 use zerocopy::{ByteOrder, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -30,6 +30,9 @@ const PAYLOAD: u16 = 10;
 
 /// A message of the subsystem that there is not, so that every kernel answers it with an error.
 const NO_SUCH_MESSAGE: MessageType = MessageType((nfqueue::SUBSYSTEM as u16) << 8 | 0xff);
+
+/// What is set in the port id of a request that is for `ip6_queue`.
+const IPV6: u32 = 1 << 31;
 
 /// How much of an original goes into one attribute at most: what there is room for, aligned.
 const PIECE_LEN: usize = nfqueue::MAX_PAYLOAD as usize & !(netlink::ALIGNMENT - 1);
@@ -102,6 +105,7 @@ pub(crate) fn append<A: Abi>(
     order: Order,
     original: &Message<'_>,
     note: &Note,
+    family: Family,
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; netlink::HEADER_LEN]);
@@ -110,7 +114,7 @@ pub(crate) fn append<A: Abi>(
     let header = match order {
         Order::Mode(mode) => {
             out.extend_from_slice(ParamsMsg::<A::Order>::new(queue, mode).as_bytes());
-            acknowledged(nfqueue::CONFIG, claimed)
+            acknowledged(nfqueue::CONFIG, claimed, family)
         }
         Order::Verdict { id, verdict, mark, replaces } => {
             out.extend_from_slice(VerdictMsg::<A::Order>::new(queue, id, verdict).as_bytes());
@@ -120,11 +124,11 @@ pub(crate) fn append<A: Abi>(
             if replaces {
                 rest_kind = PAYLOAD;
             }
-            acknowledged(nfqueue::VERDICT, claimed)
+            acknowledged(nfqueue::VERDICT, claimed, family)
         }
         Order::Answer => {
             out.extend_from_slice(Generic::new(0, queue).as_bytes());
-            Header::new(NO_SUCH_MESSAGE, Flags::REQUEST, claimed.sequence, claimed.port_id)
+            Header { flags: Flags::REQUEST, ..acknowledged(NO_SUCH_MESSAGE, claimed, family) }
         }
     };
     let fixed_len = original.body.len().min(size_of::<ip_queue::VerdictMsg<A>>());
@@ -153,9 +157,16 @@ pub(crate) fn append_plain<B: Body + IntoBytes + Immutable>(
 }
 
 /// The header of a request whose acknowledgement tells the header of the original: the same flags and number, and its
-/// length where a port id would be, which the kernel repeats and does not look at.
-fn acknowledged(message_type: MessageType, original: Header) -> Header {
-    Header::new(message_type, original.flags, original.sequence, original.len)
+/// length where a port id would be, which the kernel repeats and does not look at. Nothing is so long that its length needs
+/// the highest bit, which says whose request it is.
+fn acknowledged(message_type: MessageType, original: Header, family: Family) -> Header {
+    let owner = if family == Family::Ipv6 { IPV6 } else { 0 };
+    Header::new(message_type, original.flags, original.sequence, original.len & !IPV6 | owner)
+}
+
+/// The family whose request has this header.
+pub(crate) fn is_about(request: Header) -> Family {
+    if request.port_id & IPV6 == 0 { Family::Ipv4 } else { Family::Ipv6 }
 }
 
 /// Appends an attribute with its padding. It is known to be short enough.
@@ -176,8 +187,8 @@ pub(crate) fn original_header(acknowledged: Header, peer: u32) -> Option<Header>
         nfqueue::VERDICT => ip_queue::VERDICT,
         _ => return None,
     };
-    let Header { flags, sequence, port_id: len, .. } = acknowledged;
-    Some(Header { len, message_type, flags, sequence, port_id: peer })
+    let Header { flags, sequence, port_id, .. } = acknowledged;
+    Some(Header { len: port_id & !IPV6, message_type, flags, sequence, port_id: peer })
 }
 
 /// An original that came back with an error.

@@ -1,5 +1,6 @@
 //! A kernel with `ip_queue` for programs in other processes: [`BridgedKernel`].
 
+mod lower;
 mod module;
 mod sockets;
 
@@ -18,14 +19,24 @@ use crate::{Options, Statistics};
 use module::Module;
 use sockets::Sockets;
 
+/// Room for the longest reply: it repeats a request, which a socket takes up to its send buffer.
+const LONGEST_MESSAGE: usize = 1 << 18;
+
 /// `ip_queue` and `ip6_queue` over queues of `nfnetlink_queue`, as a [`Server`](ipq_sys::unix::Server) has it: any number
 /// of programs with sockets, one of which gets the packets of a family.
 ///
 /// A family's queue is claimed when a program opens the first socket for it. When the program that gets the packets closes
 /// its socket, the queue is released and claimed again, so that what waits is dropped.
+///
+/// Both families can have [one queue](Self::on_one_queue), whose packets are sorted. Each has its peer, mode, maximum length
+/// and counters all the same, and what waits for one is not touched when the other one's program goes. Packets of a family
+/// that no program wants are dropped and [counted](Self::statistics). As nobody knows whose packets found no room in the
+/// socket's receive buffer, both count these.
 pub struct BridgedKernel<T> {
     /// IPv4, then IPv6.
     modules: [Option<Module<T>>; 2],
+    /// Whether both have one queue.
+    shares: bool,
     sockets: Sockets,
     claim: Box<Claimant<T>>,
     model: DataModel,
@@ -37,14 +48,15 @@ type Claimant<T> = dyn FnMut(Family) -> Result<(T, u16, Options), ClaimError> + 
 
 impl BridgedKernel<NetlinkSocket> {
     /// Over queues of the kernel that this program runs on, in its network namespace: the first number is the queue for
-    /// IPv4, the other one that for IPv6.
+    /// IPv4, the other one that for IPv6. Both families share a queue if they are the same.
     pub fn on_this_kernel(numbers: [u16; 2], options: Options) -> Self {
         let open = move |family| {
             let number = numbers[slot(family)];
             let socket = NetlinkSocket::open(Protocol::Netfilter, SocketOptions::default())?;
             Ok((socket, number, options))
         };
-        Self::new(DataModel::NATIVE, open)
+        let shares = numbers[0] == numbers[1];
+        Self { shares, ..Self::new(DataModel::NATIVE, open) }
     }
 }
 
@@ -56,20 +68,43 @@ impl<T: Transport> BridgedKernel<T> {
         open: impl FnMut(Family) -> Result<(T, u16, Options), ClaimError> + Send + 'static,
     ) -> Self {
         let (modules, claim) = ([None, None], Box::new(open));
-        Self { modules, sockets: Sockets::default(), claim, model, problems: Vec::new() }
+        Self {
+            modules,
+            shares: false,
+            sockets: Sockets::default(),
+            claim,
+            model,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Over one queue for both families: `open` gives it when the first program comes, for the family of that.
+    pub fn on_one_queue(
+        model: DataModel,
+        open: impl FnMut(Family) -> Result<(T, u16, Options), ClaimError> + Send + 'static,
+    ) -> Self {
+        Self { shares: true, ..Self::new(model, open) }
     }
 
     /// What `/proc/net/ip_queue` or `/proc/net/ip6_queue` says; `None` as long as no program has asked for the family.
     pub fn status(&mut self, family: Family) -> Option<IpQueueStatus> {
         let Self { modules, sockets, .. } = self;
         let module = modules[slot(family)].as_mut()?;
+        // Where that fails, it tells of what has been received.
+        let _ = module.sort();
         module.drop_for_nobody(sockets);
         Some(module.status())
     }
 
     /// What came to the queue of a family and was not for it.
     pub fn statistics(&self, family: Family) -> Statistics {
-        self.modules[slot(family)].as_ref().map_or_else(Statistics::default, Module::statistics)
+        if let Some(module) = &self.modules[slot(family)] {
+            return module.statistics();
+        }
+        // Who has the queue has counted what came for the other family.
+        let other = self.modules.iter().flatten().next().filter(|_| self.shares);
+        let unwanted = other.map_or(0, |other| other.unwanted(family));
+        Statistics { unwanted, ..Statistics::default() }
     }
 
     /// Why queues could not be had when programs asked for them.
@@ -79,12 +114,9 @@ impl<T: Transport> BridgedKernel<T> {
 
     /// The module of a family, whose queue is claimed now if it was not before.
     fn demand(&mut self, family: Family) -> Result<&mut Module<T>, Errno> {
-        let module = &mut self.modules[slot(family)];
-        if module.is_none() {
-            let opened = (self.claim)(family)
-                .and_then(|(below, number, options)| Module::claim(below, number, family, options));
-            match opened {
-                Ok(claimed) => *module = Some(claimed),
+        if self.modules[slot(family)].is_none() {
+            match self.open_module(family) {
+                Ok(opened) => self.modules[slot(family)] = Some(opened),
                 Err(error) => {
                     let errno = errno_of(&error);
                     self.problems.push(error);
@@ -92,7 +124,16 @@ impl<T: Transport> BridgedKernel<T> {
                 }
             }
         }
-        module.as_mut().ok_or(Errno::EPROTONOSUPPORT)
+        self.modules[slot(family)].as_mut().ok_or(Errno::EPROTONOSUPPORT)
+    }
+
+    fn open_module(&mut self, family: Family) -> Result<Module<T>, ClaimError> {
+        if let Some(other) = self.modules.iter().flatten().next().filter(|_| self.shares) {
+            return other.beside(family);
+        }
+        let (below, number, options) = (self.claim)(family)?;
+        let claim = if self.shares { Module::claim_for_both } else { Module::claim };
+        claim(below, number, family, options)
     }
 
     /// The module of a socket that is open.

@@ -26,6 +26,9 @@ pub(crate) struct Station {
     /// Packets that were received, less those that were decided. A verdict that will be refused counts until it is, so that
     /// it may be less than none for a while.
     pub(crate) undecided: i64,
+    /// How many bytes of a packet are told, of what is copied: less than all of it where a queue is shared with one who
+    /// wants more.
+    pub(crate) copied: usize,
     devices: Devices,
 }
 
@@ -53,7 +56,7 @@ pub(crate) enum Said {
 impl Station {
     pub(crate) fn new(family: Family, number: u16, port_id: u32) -> Self {
         let (listener, devices) = (Listener::default(), Devices::default());
-        Self { family, number, port_id, listener, undecided: 0, devices }
+        Self { family, number, port_id, listener, undecided: 0, copied: usize::MAX, devices }
     }
 
     /// Hears a request and says what the kernel is to be asked for it; `None` for what is ignored. If it is a verdict, its
@@ -95,7 +98,8 @@ impl Station {
     /// Appends to `out` what is to be sent for a request.
     pub(crate) fn append(&self, model: DataModel, heard: &Heard<'_>, out: &mut Vec<u8>) {
         let Heard { message, order, note } = heard;
-        model.with(Append { out, queue: self.number, order: *order, original: message, note });
+        let Self { number: queue, family, .. } = *self;
+        model.with(Append { out, queue, order: *order, original: message, note, family });
     }
 
     /// The copy mode of the queue below. A peer that is not there gets nothing.
@@ -157,8 +161,10 @@ impl Station {
             return Said::Unwanted { id: packet.id };
         }
         self.undecided = self.undecided.saturating_add(1);
-        let packet = packet::describe(self.family, &packet, &mut self.devices, transport);
-        packet::write::<A>(&packet, packet.payload.len() + missing_len, to);
+        let mut packet = packet::describe(self.family, &packet, &mut self.devices, transport);
+        let copied_len = (packet.payload.len() + missing_len).min(self.copied);
+        packet.payload = &packet.payload[..packet.payload.len().min(copied_len)];
+        packet::write::<A>(&packet, copied_len, to);
         Said::Datagram
     }
 
@@ -227,14 +233,15 @@ struct Append<'o> {
     order: Order,
     original: &'o Message<'o>,
     note: &'o Note,
+    family: Family,
 }
 
 impl AbiVisitor for Append<'_> {
     type Output = ();
 
     fn visit<A: Abi>(self) {
-        let Self { out, queue, order, original, note } = self;
-        carried::append::<A>(out, queue, order, original, note);
+        let Self { out, queue, order, original, note, family } = self;
+        carried::append::<A>(out, queue, order, original, note, family);
     }
 }
 
@@ -268,19 +275,25 @@ impl<T: Transport + ?Sized> AbiVisitor for Translate<'_, '_, T> {
     }
 }
 
-/// Appends to `out` the request to drop a packet that nobody asked for.
-pub(crate) fn append_drop(model: DataModel, queue: u16, id: u32, out: &mut Vec<u8>) {
-    struct Drop<'o>(u16, u32, &'o mut Vec<u8>);
-    impl AbiVisitor for Drop<'_> {
+/// Appends to `out` the verdict over a packet that no program is asked about.
+pub(crate) fn append_verdict(
+    model: DataModel,
+    queue: u16,
+    id: u32,
+    verdict: Verdict,
+    out: &mut Vec<u8>,
+) {
+    struct Decide<'o>(u16, u32, Verdict, &'o mut Vec<u8>);
+    impl AbiVisitor for Decide<'_> {
         type Output = ();
 
         fn visit<A: Abi>(self) {
-            let Self(queue, id, out) = self;
-            let body = VerdictMsg::<A::Order>::new(queue, id, Verdict::Drop);
+            let Self(queue, id, verdict, out) = self;
+            let body = VerdictMsg::<A::Order>::new(queue, id, verdict);
             carried::append_plain(out, nfqueue::VERDICT, body);
         }
     }
-    model.with(Drop(queue, id, out));
+    model.with(Decide(queue, id, verdict, out));
 }
 
 /// Appends to `out` the request that `packets` may wait at most.

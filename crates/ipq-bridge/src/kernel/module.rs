@@ -2,23 +2,25 @@
 
 use std::os::fd::BorrowedFd;
 
-use ipq_proto::ip_queue::{self, Message};
-use ipq_proto::{Errno, Family};
+use ipq_proto::ip_queue::{self, Listener, Message};
+use ipq_proto::{CopyMode, Errno, Family};
 use ipq_sys::unix::SocketId;
-use ipq_sys::{ClaimError, Deadline, DeviceInfo, Error, IpQueueStatus, Received, Transport};
+use ipq_sys::{
+    ClaimError, Deadline, DeviceInfo, Error, IpQueueStatus, Protocol, Received, Transport,
+};
 
+use super::LONGEST_MESSAGE;
+use super::lower::Lower;
 use super::sockets::{DEFAULT_RECEIVE_BUFFER, Socket, Sockets};
+use crate::bridge::DEFAULT_MAX_LENGTH;
 use crate::carried::Order;
-use crate::station::refusal;
+use crate::station::{Heard, refusal};
 use crate::{Bridge, Options, Statistics};
-
-/// Room for the longest reply: it repeats a request, which a socket takes up to its send buffer.
-const LONGEST_MESSAGE: usize = 1 << 18;
 
 /// The module, whose queue is claimed.
 #[derive(Debug)]
 pub(super) struct Module<T> {
-    bridge: Bridge<T>,
+    bridge: Bridge<Lower<T>>,
     options: Options,
     /// What was counted before the queue was claimed the last time.
     queue_dropped: u32,
@@ -34,9 +36,46 @@ impl<T: Transport> Module<T> {
         family: Family,
         options: Options,
     ) -> Result<Self, ClaimError> {
+        let below = Lower::alone(below, family)?;
         let bridge = Bridge::claim(below, number, family, options)?;
+        Ok(Self::new(bridge, options))
+    }
+
+    /// Claims a queue that is to have the packets of both families.
+    pub(super) fn claim_for_both(
+        below: T,
+        number: u16,
+        family: Family,
+        options: Options,
+    ) -> Result<Self, ClaimError> {
+        if below.protocol() != Protocol::Netfilter {
+            return Err(ClaimError::WrongProtocol(below.protocol()));
+        }
+        let below = Lower::alone(below, family)?;
+        let mut bridge = Bridge::new(below, number, family);
+        // Which packets are too many is a question for each family.
+        let unlimited = Options { max_length: Some(u32::MAX), fail_open: false, ..options };
+        bridge.claim_queue_for(&Family::ALL, unlimited)?;
+        bridge.below.share(number, options);
+        Ok(Self::sharing(bridge, options))
+    }
+
+    /// The module of the other family, on the same queue.
+    pub(super) fn beside(&self, family: Family) -> Result<Self, ClaimError> {
+        let below = self.bridge.below.for_family(family)?;
+        let bridge = Bridge::new(below, self.bridge.number(), family);
+        Ok(Self::sharing(bridge, self.options))
+    }
+
+    fn sharing(mut bridge: Bridge<Lower<T>>, options: Options) -> Self {
+        bridge.max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH);
+        bridge.below.set_max_length(bridge.max_length);
+        Self::new(bridge, options)
+    }
+
+    fn new(bridge: Bridge<Lower<T>>, options: Options) -> Self {
         let message = vec![0; LONGEST_MESSAGE];
-        Ok(Self { bridge, options, queue_dropped: 0, netlink_dropped: 0, message })
+        Self { bridge, options, queue_dropped: 0, netlink_dropped: 0, message }
     }
 
     fn family(&self) -> Family {
@@ -48,7 +87,13 @@ impl<T: Transport> Module<T> {
     }
 
     pub(super) fn statistics(&self) -> Statistics {
-        self.bridge.statistics()
+        let Statistics { unwanted, malformed } = self.bridge.statistics();
+        Statistics { unwanted: unwanted + self.unwanted(self.family()), malformed }
+    }
+
+    /// How many packets of a family came to a queue that is shared while nobody wanted them.
+    pub(super) fn unwanted(&self, family: Family) -> u64 {
+        self.bridge.below.counts(family).map_or(0, |counts| counts.unwanted)
     }
 
     pub(super) fn device(&self, index: u32) -> Option<DeviceInfo> {
@@ -62,7 +107,10 @@ impl<T: Transport> Module<T> {
     }
 
     pub(super) fn status(&self) -> IpQueueStatus {
-        let status = self.bridge.status();
+        let mut status = self.bridge.status();
+        if let Some(counts) = self.bridge.below.counts(self.family()) {
+            (status.queue_length, status.queue_dropped) = (counts.waiting, counts.dropped);
+        }
         IpQueueStatus {
             queue_dropped: status.queue_dropped.wrapping_add(self.queue_dropped),
             netlink_dropped: status.netlink_dropped.wrapping_add(self.netlink_dropped),
@@ -72,6 +120,10 @@ impl<T: Transport> Module<T> {
 
     pub(super) fn set_max_length(&mut self, packets: u32) -> Result<(), Errno> {
         self.options.max_length = Some(packets);
+        if self.bridge.below.set_max_length(packets) {
+            self.bridge.max_length = packets;
+            return Ok(());
+        }
         self.bridge.set_max_length(packets).map_err(|error| error.errno)
     }
 
@@ -86,14 +138,17 @@ impl<T: Transport> Module<T> {
         datagram: &[u8],
     ) -> Result<(), Errno> {
         let &Socket { port_id, privileged, .. } = sockets.get(from).ok_or(Errno::EBADF)?;
+        self.sort()?;
         let before = self.bridge.before();
         let model = self.bridge.data_model();
         let heard = self.bridge.station.hear(model, privileged, datagram, None);
         let Some(mut heard) = heard else { return Ok(()) };
         if let Order::Mode(mode) = &mut heard.order {
             // Wherever the peer is: who is not there is found out when a packet comes.
-            *mode = self.bridge.station.listener.mode;
+            let own = self.bridge.station.listener.mode;
+            *mode = self.enter_mode(sockets, own);
         }
+        let decided = self.decide(&mut heard);
         let is_peer = self.peer() == Some(port_id);
         if is_peer && heard.note.claims {
             self.set_options(sockets, from)?;
@@ -112,11 +167,47 @@ impl<T: Transport> Module<T> {
         if is_peer {
             self.bridge.station.port_id = port_id;
         }
-        self.bridge.send_heard(&heard, before).map_err(|error| error.errno)?;
+        if let Err(error) = self.bridge.send_heard(&heard, before) {
+            if let Some(id) = decided {
+                self.bridge.below.undo(id);
+            }
+            return Err(error.errno);
+        }
         if !is_peer {
             self.answer(sockets, from, port_id);
         }
         Ok(())
+    }
+
+    /// Takes what has come out of a queue that is shared.
+    pub(super) fn sort(&mut self) -> Result<(), Errno> {
+        self.bridge.below.sort().map_err(|error| error.errno)
+    }
+
+    /// The mode that the queue is to have when this family has `mode`.
+    fn enter_mode(&mut self, sockets: &mut Sockets, mode: CopyMode) -> CopyMode {
+        if self.bridge.below.is_shared() {
+            // What is there was copied in the old mode.
+            self.pass_on(sockets);
+            self.bridge.station.copied = match mode {
+                CopyMode::None | CopyMode::Metadata => 0,
+                CopyMode::Packet { range: 0 } => usize::MAX,
+                CopyMode::Packet { range } => range as usize,
+            };
+        }
+        self.bridge.below.joined_mode(mode)
+    }
+
+    /// Sees to it that a verdict is about a packet of this family; returns which.
+    fn decide(&mut self, heard: &mut Heard<'_>) -> Option<u32> {
+        let Order::Verdict { id, .. } = heard.order else { return None };
+        if self.bridge.below.decide(id) {
+            return Some(id);
+        }
+        self.bridge.station.undecided = self.bridge.station.undecided.saturating_add(1);
+        heard.order = Order::Answer;
+        heard.note.refused = Some(Errno::ENOENT);
+        None
     }
 
     /// Hands out what the kernel said to a request of a program that does not get the packets: these go to who does.
@@ -156,6 +247,8 @@ impl<T: Transport> Module<T> {
 
     /// Has something wait in a socket, if anything is there for it and nothing waits yet.
     pub(super) fn fill(&mut self, sockets: &mut Sockets, socket: SocketId) {
+        // Where that fails, so does receiving.
+        let _ = self.sort();
         let Some(socket) = sockets.get_mut(socket) else { return };
         if socket.is_readable() || self.peer() != Some(socket.port_id) {
             return;
@@ -186,7 +279,8 @@ impl<T: Transport> Module<T> {
 
     /// A message that nobody was there for: its packet is dropped.
     fn lose_packet(&mut self, message: &[u8]) {
-        if self.bridge.drop_announced(message).is_ok_and(|is_packet| is_packet) {
+        if let Ok(Some(id)) = self.bridge.drop_announced(message) {
+            self.bridge.below.decide(id);
             self.netlink_dropped = self.netlink_dropped.wrapping_add(1);
         }
     }
@@ -215,6 +309,12 @@ impl<T: Transport> Module<T> {
     pub(super) fn lose(&mut self, port_id: u32) -> Result<(), ClaimError> {
         if self.peer() != Some(port_id) {
             return Ok(());
+        }
+        if self.bridge.below.is_shared() {
+            self.bridge.below.drop_waiting()?;
+            self.bridge.station.listener = Listener::default();
+            self.bridge.station.undecided = 0;
+            return Ok(self.configure(DEFAULT_RECEIVE_BUFFER, true)?);
         }
         let IpQueueStatus { queue_dropped, netlink_dropped, .. } = self.status();
         self.bridge.release_queue()?;

@@ -45,7 +45,6 @@ impl Served {
             TransportName::IpQueue => Ok(Self::Here),
             TransportName::Auto if has_ip_queue() => Ok(Self::Here),
             TransportName::Nfqueue { first, last } => Self::bridged([*first, *last]),
-            // A family has a queue of its own; programs of both are told to give two.
             _ => Self::bridged([0, 0]),
         }
     }

@@ -9,6 +9,14 @@ use crate::common::{Rule, Run, Started, inside, live, ping_is_answered};
 use super::support::{Compiled, run_unlimited};
 
 const IPV4: Rule = ("iptables", "-A OUTPUT -p icmp -j NFQUEUE --queue-num 3");
+/// Rules for both families that name the same queue.
+const SHARED: [Rule; 2] = [IPV4, ("ip6tables", "-A OUTPUT -p icmpv6 -j NFQUEUE --queue-num 3")];
+
+/// The same, as `-j QUEUE` would have it.
+const FIRST: [Rule; 2] = [
+    ("iptables", "-A OUTPUT -p icmp -j NFQUEUE --queue-num 0"),
+    ("ip6tables", "-A OUTPUT -p icmpv6 -j NFQUEUE --queue-num 0"),
+];
 const IPV6: Rule = ("ip6tables", "-A OUTPUT -p icmpv6 -j NFQUEUE --queue-num 4");
 
 /// Starts a program over these queues, and waits until so many of them copy packets.
@@ -56,6 +64,64 @@ fn old_programs_pass_both_families_of_the_real_kernel() {
         ping_is_answered("::1");
         let run = started.end().was_silent();
         assert_eq!(run.stdout, "ipv4 2, ipv6 2, replaced 1\n");
+    });
+}
+
+#[track_caller]
+fn both_families_share(test: &str, rules: &[Rule], transport: &str) {
+    live(test, rules, || {
+        let Some(program) = Compiled::of(test, "old", &[]) else { return };
+        // That it copies for IPv4 is seen; who answers for IPv4 has asked for IPv6 as well.
+        for count in ["8", "4"] {
+            let started = start(&program, transport, &[count], 1);
+            let pings = count.parse::<usize>().expect("a number") / 4;
+            for _ in 0..pings {
+                ping_is_answered("127.0.0.1");
+                ping_is_answered("::1");
+            }
+            let run = started.end().was_silent();
+            let replaced = if pings == 2 { 2 } else { 1 };
+            let each = 2 * pings;
+            assert_eq!(run.stdout, format!("ipv4 {each}, ipv6 {each}, replaced {replaced}\n"));
+        }
+    });
+}
+
+#[test]
+fn both_families_share_a_queue_of_the_real_kernel() {
+    const TEST: &str = "run::live::both_families_share_a_queue_of_the_real_kernel";
+    both_families_share(TEST, &SHARED, "nfqueue:3");
+}
+
+#[test]
+fn both_families_share_the_first_queue_by_themselves() {
+    const TEST: &str = "run::live::both_families_share_the_first_queue_by_themselves";
+    both_families_share(TEST, &FIRST, "auto");
+}
+
+#[test]
+fn a_program_that_ends_leaves_the_other_family_what_waits() {
+    const TEST: &str = "run::live::a_program_that_ends_leaves_the_other_family_what_waits";
+    live(TEST, &SHARED, || {
+        let Some(program) = Compiled::of(TEST, "raw", &[]) else { return };
+        let mut command = run_unlimited("nfqueue:3", &[]);
+        // One shell, two programs of it: that of IPv6 goes on when that of IPv4 has ended.
+        let script = "\"$1\" -n 2 & \"$1\" -6 -n 4 &
+            for name in ip_queue ip6_queue; do
+                until grep -q '^Copy mode.*: 2$' /proc/net/$name 2>&-; do :; done
+            done
+            echo ready; wait";
+        let mut started = Started::new(command.args(["sh", "-c", script, "sh"]).arg(&program.path));
+        assert_eq!(started.line(), "ready\n");
+        ping_is_answered("::1");
+        ping_is_answered("127.0.0.1");
+        ping_is_answered("::1");
+        let run = started.end().was_silent();
+        let mut lines: Vec<_> = run.stdout.lines().filter(|line| *line != "ready").collect();
+        lines.sort_unstable();
+        let [two, four] = lines[..] else { panic!("{:?}", run.stdout) };
+        assert!(two.starts_with("packets 2, bytes 168, "), "{two}");
+        assert!(four.starts_with("packets 4, bytes 416, "), "{four}");
     });
 }
 

@@ -71,12 +71,18 @@ impl OpenFile {
 }
 
 /// The file of the served kernel that this path names, if it may have it.
-fn served(path: Option<&CStr>) -> Option<(&'static Setting, usize)> {
+pub(crate) fn served(path: Option<&CStr>) -> Option<(&'static Setting, usize)> {
     let setting = setting()?;
     let path = path?.to_bytes();
     let is_named =
         |file: &Served| [file.name, file.other_name].iter().any(|name| name.as_bytes() == path);
     Some((setting, FILES.iter().position(is_named)?))
+}
+
+/// Whether a file that the served kernel has is to be written.
+pub(crate) fn is_setting(setting: &Setting, index: usize) -> Result<bool, Errno> {
+    let Served { name, is_setting, .. } = FILES[index];
+    read(setting, name).map(|_| is_setting)
 }
 
 /// Opens the file with this path as open(2) would with these flags: `None` if it is no file of the served kernel.
@@ -343,4 +349,78 @@ pub(crate) unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char
     let pass_on = || unsafe { real::fopen64(path, mode) };
     // SAFETY: what fopen(3) asks of its caller.
     unsafe { fopen_or(path, mode, pass_on) }
+}
+
+/// Opens a file of the served kernel as the stream that there is, or else has another call open what the path names.
+///
+/// # Safety
+///
+/// The path and the mode are null or end in NUL, and the stream is one.
+unsafe fn freopen_or(
+    path: *const c_char,
+    mode: *const c_char,
+    stream: *mut FILE,
+    pass_on: impl FnOnce() -> *mut FILE,
+) -> *mut FILE {
+    // SAFETY: the caller's.
+    let path = unsafe { memory::text(path) };
+    // SAFETY: the caller's.
+    let text = unsafe { memory::text(mode) };
+    let opened = text.and_then(|text| aside(|| open_served(path, flags_of(text))).flatten());
+    let (Some(opened), Some(text)) = (opened, text) else { return pass_on() };
+    answer(|| {
+        // SAFETY: the stream is the caller's, and the others end in NUL. Something has to be open whose place ours takes.
+        let stream = unsafe { real::freopen(c"/dev/null".as_ptr(), mode, stream) };
+        if stream.is_null() {
+            let errno = crate::answer::errno();
+            let _ = opened.map(raw::close);
+            return Err(errno);
+        }
+        let moved = opened.and_then(|fd| {
+            // SAFETY: it has just been opened.
+            let place = unsafe { libc::fileno(stream) };
+            let moved = raw::duplicate_to(fd, place, flags_of(text) & libc::O_CLOEXEC);
+            raw::close(fd);
+            moved
+        });
+        if moved.is_err() {
+            // SAFETY: nobody has it any more, as where freopen(3) fails.
+            unsafe { libc::fclose(stream) };
+        }
+        moved.map(|()| stream)
+    })
+}
+
+/// freopen(3).
+///
+/// # Safety
+///
+/// As freopen(3).
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn freopen(
+    path: *const c_char,
+    mode: *const c_char,
+    stream: *mut FILE,
+) -> *mut FILE {
+    // SAFETY: passed on as it came.
+    let pass_on = || unsafe { real::freopen(path, mode, stream) };
+    // SAFETY: what freopen(3) asks of its caller.
+    unsafe { freopen_or(path, mode, stream, pass_on) }
+}
+
+/// freopen(3), for large files.
+///
+/// # Safety
+///
+/// As freopen(3).
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn freopen64(
+    path: *const c_char,
+    mode: *const c_char,
+    stream: *mut FILE,
+) -> *mut FILE {
+    // SAFETY: passed on as it came.
+    let pass_on = || unsafe { real::freopen64(path, mode, stream) };
+    // SAFETY: what freopen(3) asks of its caller.
+    unsafe { freopen_or(path, mode, stream, pass_on) }
 }

@@ -21,6 +21,7 @@ mod carried;
 mod control;
 mod files;
 mod known;
+mod looking;
 mod memory;
 mod parts;
 mod raw;

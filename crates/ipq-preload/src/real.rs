@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use ipq_proto::Errno;
 use libc::{
     FILE, epoll_event, fd_set, iovec, mmsghdr, mode_t, msghdr, nfds_t, pollfd, sigset_t, size_t,
-    sockaddr, socklen_t, ssize_t, timespec, timeval,
+    sockaddr, socklen_t, ssize_t, stat as Stat, stat64 as Stat64, statx as Statx, timespec,
+    timeval,
 };
 
 use crate::answer::{Failure, set_errno};
@@ -160,7 +161,28 @@ real_functions! {
     creat64(path: *const c_char, mode: mode_t) -> c_int;
     fopen(path: *const c_char, mode: *const c_char) -> *mut FILE;
     fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE;
+    freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE;
+    freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE;
     fdopen(fd: c_int, mode: *const c_char) -> *mut FILE;
     access(path: *const c_char, mode: c_int) -> c_int;
     faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int;
+    stat(path: *const c_char, status: *mut Stat) -> c_int;
+    stat64(path: *const c_char, status: *mut Stat64) -> c_int;
+    lstat(path: *const c_char, status: *mut Stat) -> c_int;
+    lstat64(path: *const c_char, status: *mut Stat64) -> c_int;
+    fstatat(directory: c_int, path: *const c_char, status: *mut Stat, flags: c_int) -> c_int;
+    fstatat64(directory: c_int, path: *const c_char, status: *mut Stat64, flags: c_int) -> c_int;
+    statx(
+        directory: c_int, path: *const c_char, flags: c_int, mask: c_uint, status: *mut Statx
+    ) -> c_int;
+    __xstat(version: c_int, path: *const c_char, status: *mut Stat) -> c_int;
+    __xstat64(version: c_int, path: *const c_char, status: *mut Stat64) -> c_int;
+    __lxstat(version: c_int, path: *const c_char, status: *mut Stat) -> c_int;
+    __lxstat64(version: c_int, path: *const c_char, status: *mut Stat64) -> c_int;
+    __fxstatat(
+        version: c_int, directory: c_int, path: *const c_char, status: *mut Stat, flags: c_int
+    ) -> c_int;
+    __fxstatat64(
+        version: c_int, directory: c_int, path: *const c_char, status: *mut Stat64, flags: c_int
+    ) -> c_int;
 }

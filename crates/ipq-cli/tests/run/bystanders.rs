@@ -63,10 +63,11 @@ fn only_what_is_interposed_is_exported() {
         return skipped(TEST, "nm is not installed");
     };
     symbols.sort();
-    let expected = "__open64_2 __open_2 __openat64_2 __openat_2 __poll_chk __ppoll_chk __read_chk __recv_chk \
-        __recvfrom_chk accept accept4 access bind connect creat creat64 epoll_pwait epoll_pwait2 epoll_wait faccessat \
-        fopen fopen64 getpeername getsockname getsockopt ioctl listen open open64 openat openat64 poll ppoll pselect \
-        read readv recv recvfrom recvmmsg recvmsg select send sendmmsg sendmsg sendto setsockopt shutdown socket write \
+    let expected = "__fxstatat __fxstatat64 __lxstat __lxstat64 __open64_2 __open_2 __openat64_2 __openat_2 \
+        __poll_chk __ppoll_chk __read_chk __recv_chk __recvfrom_chk __xstat __xstat64 accept accept4 access bind connect creat creat64 epoll_pwait epoll_pwait2 epoll_wait faccessat \
+        fopen fopen64 freopen freopen64 fstatat fstatat64 getpeername getsockname getsockopt ioctl listen lstat lstat64 open open64 openat openat64 poll ppoll pselect \
+        read readv recv recvfrom recvmmsg recvmsg select send sendmmsg sendmsg sendto setsockopt shutdown socket stat \
+        stat64 statx write \
         writev";
     assert_eq!(symbols.join(" "), expected);
 }

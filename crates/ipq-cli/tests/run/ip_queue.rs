@@ -127,6 +127,14 @@ rubbish: -1 EINVAL
 status: EACCES
 after rubbish: maxlen 78, in the status 78
 access: 0 0, EACCES
+/proc/net/ip_queue: 100444 100444 100444 100444, 0 bytes
+/proc/sys/net/ipv4/ip_queue_maxlen: 100644 100644 100644 100644, 0 bytes
+missing: -1
+both: read 3, 78, 0, written 3
+by both: maxlen 31, in the status 31
+freopen: read 31, closed 0, written 3, 0
+freopen: EACCES
+by freopen: maxlen 32, in the status 32
 ipv6: maxlen 1024, 2 , maxlen 99, in the status 99
 ";
     assert_eq!(run.stdout, expected);

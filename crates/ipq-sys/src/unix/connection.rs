@@ -101,10 +101,23 @@ impl Connection {
         let _ = shutdown(self.descriptor.as_raw_fd(), Shutdown::Both);
     }
 
+    /// Sends this text, behind which nothing comes.
+    pub(super) fn show(&self, text: &[u8]) {
+        // Who does not read it is not to be waited for.
+        let _ = self.send(text);
+        let _ = shutdown(self.descriptor.as_raw_fd(), Shutdown::Write);
+    }
+
     /// Takes the next frame into `buffer`.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> Came {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-        match recv(self.descriptor.as_raw_fd(), buffer, flags) {
+        let attempt = |buffer: &mut [u8]| recv(self.descriptor.as_raw_fd(), buffer, flags);
+        let received = match attempt(buffer) {
+            // The client has closed it with something unread, and what it wrote before is still to come.
+            Err(Errno::ECONNRESET) => attempt(buffer),
+            received => received,
+        };
+        match received {
             // An empty frame, which nobody has a reason to send, looks the same.
             Ok(0) => Came::End,
             Ok(len) if len > MAX_FRAME_LEN => Came::TooLong,

@@ -374,6 +374,10 @@ impl<K: ServedKernel> Server<K> {
         let is_there = connection.send(welcome.as_frame()).is_ok();
         let Ok(kind) = opened else { return Fate::Ends };
         self.statistics.sockets += u64::from(matches!(kind, Kind::Data(_)));
+        if let Kind::File(name) = &kind {
+            // It can be read once, up to its end.
+            connection.show(&self.kernel.read_file(name).unwrap_or_default());
+        }
         connection.kind = kind;
         if is_there { Fate::Stays } else { Fate::Ends }
     }

@@ -76,6 +76,42 @@ static const char *attempt(const char *path, const char *text)
 	return outcome;
 }
 
+static void look(const char *path)
+{
+	struct stat by_path, link, at;
+	struct statx extended;
+
+	if (stat(path, &by_path) || lstat(path, &link) || fstatat(AT_FDCWD, path, &at, 0) ||
+			statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &extended)) {
+		perror(path);
+		exit(1);
+	}
+	printf("%s: %o %o %o %o, %lld bytes\n", path, by_path.st_mode, link.st_mode, at.st_mode, extended.stx_mode,
+			(long long)by_path.st_size);
+}
+
+/* Reads and writes by one descriptor, and by a stream that was another file. */
+static void update(void)
+{
+	char text[32] = "";
+	int fd = open(MAXLEN, O_RDWR);
+	FILE *file;
+	ssize_t len = read(fd, text, sizeof(text) - 1);
+
+	printf("both: read %zd, %d", len, atoi(text));
+	printf(", %zd", read(fd, text, 1));
+	printf(", written %zd\n", write(fd, "31\n", 3));
+	close(fd);
+	say("by both");
+	file = freopen(MAXLEN, "r+", fopen("/dev/null", "r"));
+	printf("freopen: read %d", file && fgets(text, sizeof(text), file) ? atoi(text) : -1);
+	printf(", closed %d", fclose(file));
+	file = freopen(MAXLEN, "w", fopen("/dev/null", "r"));
+	printf(", written %d", fprintf(file, "32\n"));
+	printf(", %d\n", fclose(file));
+	printf("freopen: %s\n", freopen(STATUS, "w", fopen("/dev/null", "r")) ? "opened" : strerrorname_np(errno));
+}
+
 int main(void)
 {
 	struct sockaddr_nl name = { .nl_family = AF_NETLINK };
@@ -125,6 +161,12 @@ int main(void)
 	say("after rubbish");
 	printf("access: %d %d", access(MAXLEN, R_OK | W_OK), access(STATUS, R_OK));
 	printf(", %s\n", access(STATUS, W_OK) < 0 ? strerrorname_np(errno) : "0");
+
+	look(STATUS);
+	look(MAXLEN);
+	printf("missing: %d\n", stat(STATUS "x", &status));
+	update();
+	say("by freopen");
 
 	fd = socket(AF_NETLINK, SOCK_RAW, IP6_FW);
 	printf("ipv6: maxlen %ld", number(MAXLEN6));

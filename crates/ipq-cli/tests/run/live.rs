@@ -21,16 +21,22 @@ const IPV6: Rule = ("ip6tables", "-A OUTPUT -p icmpv6 -j NFQUEUE --queue-num 4")
 
 /// Starts a program over these queues, and waits until so many of them copy packets.
 fn start(program: &Compiled, transport: &str, args: &[&str], queues: usize) -> Started {
-    const TABLE: &str = "/proc/self/net/netfilter/nfnetlink_queue";
     let mut command = run_unlimited(transport, &[]);
     let started = Started::new(command.arg(&program.path).args(args));
+    wait_for(queues);
+    started
+}
+
+/// Waits until so many queues copy packets.
+#[track_caller]
+fn wait_for(queues: usize) {
+    const TABLE: &str = "/proc/self/net/netfilter/nfnetlink_queue";
     let give_up = Instant::now() + Duration::from_secs(20);
     let copies = |line: &&str| line.split_whitespace().nth(3) == Some("2");
     while fs::read_to_string(TABLE).unwrap_or_default().lines().filter(copies).count() < queues {
         assert!(Instant::now() < give_up, "{:?}", fs::read_to_string(TABLE));
         std::thread::yield_now();
     }
-    started
 }
 
 #[test]
@@ -169,6 +175,7 @@ fn programs_of_nfqueue_are_left_to_the_real_kernel() {
         }
         // Whether it has connection tracking is its own business.
         assert!(started.line().starts_with("conntrack: "));
+        wait_for(1);
         ping_is_answered("127.0.0.1");
         assert!(started.end().ended(0).stdout.ends_with("packets 2\n"));
     });

@@ -214,6 +214,15 @@ impl ServedKernel for Served {
         taken.ok_or(Errno::EAGAIN)
     }
 
+    fn next_len(&mut self, SocketId(socket): SocketId) -> Option<usize> {
+        let Socket { key, faulty, .. } = &self.sockets[socket];
+        if faulty.is_some() {
+            return None;
+        }
+        let next = self.lock().sockets.get(*key).peek(&mut []);
+        Some(next.map_or(0, |datagram| datagram.datagram_len))
+    }
+
     fn is_readable(&mut self, SocketId(socket): SocketId) -> bool {
         let Socket { key, faulty, .. } = &mut self.sockets[socket];
         if let Some(faulty) = faulty {

@@ -30,6 +30,10 @@
 //! [`Call::WAITING`], which is what to send before a poll(2) that will wait; and if it does neither, until it has been
 //! quiet for a while.
 //!
+//! A program that has sent something since it last received, and receives again, has nothing left to do but what comes
+//! next. Time passes before it is answered, so that it gets that with the same call. One that receives again and again
+//! without sending finds an end (`EAGAIN`) of what is there, as it may want to answer all of it together.
+//!
 //! Frames are in the byte order of the machine and have the same layout for programs of 32 and of 64 bits. No frame is
 //! longer than [`MAX_FRAME_LEN`]. Either side checks all that the other says.
 

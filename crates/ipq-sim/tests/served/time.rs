@@ -5,7 +5,7 @@ use core::time::Duration;
 use ipq_proto::{CopyMode, Family, Verdict};
 use ipq_sim::{Action, Fate, Kernel, Reason, Scenario, Served};
 use ipq_sys::unix::{Listener, Server, ServerOptions, Speed, UnixSocket};
-use ipq_sys::{Protocol, SocketOptions, Transport};
+use ipq_sys::{Batch, Deadline, Protocol, SocketOptions, Transport};
 
 use super::{PATIENCE, World, next, packet};
 use crate::common::{Heard, Program};
@@ -28,6 +28,48 @@ fn it_stands_still_while_a_program_works() {
     assert_eq!(next(&mut program), None, "it waits, and nothing comes");
     assert_eq!(world.kernel.now(), later);
     assert_eq!(world.kernel.take_outcomes()[0].fate, Fate::Delivered);
+}
+
+#[test]
+fn a_program_that_has_answered_gets_what_comes_next_with_one_call() {
+    let world = World::new();
+    let mut program = world.program(Family::Ipv4);
+    for word in ["one", "two"] {
+        world.send(Family::Ipv4, word.as_bytes());
+    }
+    let one = packet_at_once(&mut program);
+    assert!(one.payload.ends_with(b"one"));
+    program.hears_nothing();
+    program.verdict(one.id, Verdict::Accept);
+    assert!(packet_at_once(&mut program).payload.ends_with(b"two"));
+    let statistics = world.server.stop().unwrap();
+    let (bind_and_mode, receive, verdict) = (2, 3, 1);
+    assert_eq!(statistics.requests, bind_and_mode + receive + verdict);
+}
+
+/// The packet that a receive finds that does not wait.
+fn packet_at_once(program: &mut Program<UnixSocket>) -> crate::common::Announced {
+    match program.hear() {
+        Some(Heard::Packet(packet)) => packet,
+        other => panic!("no packet but {other:?}"),
+    }
+}
+
+#[test]
+fn what_happens_in_one_moment_comes_together_and_what_is_later_does_not() {
+    let world = World::new();
+    let mut program = world.program(Family::Ipv4);
+    for word in ["one", "two", "three", "four"] {
+        world.send(Family::Ipv4, word.as_bytes());
+    }
+    world.kernel.at(Duration::from_secs(1), Action::DeviceDown("lo".into()));
+    let mut three = Batch::new(3, 4096);
+    program.socket.receive_many(&mut three, Deadline::Immediate).unwrap();
+    assert_eq!(three.iter().count(), 3, "as many as there is room for");
+    let mut rest = Batch::new(3, 4096);
+    program.socket.receive_many(&mut rest, Deadline::At(PATIENCE + program.socket.now())).unwrap();
+    assert_eq!(rest.iter().count(), 1);
+    assert_eq!(world.kernel.now(), Duration::ZERO);
 }
 
 #[test]

@@ -89,24 +89,41 @@ impl<K: ServedKernel> Server<K> {
         let socket = data.socket;
         let [len, most] = asked.arguments.map(|argument| usize::try_from(argument).unwrap_or(0));
         let most = if peek { 1 } else { most.max(1) };
-        let (mut count, mut result) = (0, Ok(ItemKind::Datagram));
-        // What is asked for with a longer buffer than fits into a frame comes alone, and cut.
-        while count < most
-            && (count == 0 || self.answer.len() + ItemHead::LEN + len <= MAX_FRAME_LEN)
-        {
+        let asks_for_next = !peek && self.asks_for_next(position);
+        if asks_for_next {
+            self.waits(position);
+        }
+        let (mut count, mut result, mut has_looked) = (0, Ok(ItemKind::Datagram), false);
+        // What is longer than fits into a frame comes alone, and cut.
+        while count < most {
+            let len = self.kernel.next_len(socket).map_or(len, |next| next.min(len));
+            if count > 0 && self.answer.len() + ItemHead::LEN + len > MAX_FRAME_LEN {
+                break;
+            }
             result = self.receive_one(socket, len, peek);
             count += usize::from(result.is_ok());
+            if result == Err(Errno::EAGAIN) && asks_for_next && !has_looked {
+                has_looked = self.look_ahead(socket, count > 0);
+                if has_looked {
+                    continue;
+                }
+            }
             if result != Ok(ItemKind::Datagram) {
                 break;
             }
+            has_looked = false;
         }
         let is_readable = self.kernel.is_readable(socket);
         let is_over = !is_readable && self.is_over_for(position);
         if count == 0 && result == Err(Errno::EAGAIN) {
             self.waits(position);
         }
+        if count > 0 && !peek {
+            self.program(position).for_each(|data| data.has_answered = false);
+        }
         let Some(data) = self.connections[position].data() else { return answer };
-        let (stale_before, mut flags) = data.tokens(is_readable || (is_over && data.tells_end));
+        let stays_readable = is_readable || (is_over && data.tells_end);
+        let (stale_before, mut flags) = data.tokens(stays_readable, count > 0);
         if count > 0 {
             data.at_work = Some(Instant::now());
         }
@@ -146,10 +163,13 @@ impl<K: ServedKernel> Server<K> {
 
     /// Hands datagrams to the kernel, as far as it takes them.
     fn send(&mut self, asked: &Asked<'_>) -> Result<Result<u32, Errno>, FrameError> {
-        let Some(data) = asked.about.and_then(|about| self.connections[about].data()) else {
+        let Some((about, data)) =
+            asked.about.and_then(|about| Some((about, self.connections[about].data()?)))
+        else {
             return Ok(Err(NOT_A_SOCKET));
         };
         let socket = data.socket;
+        self.program(about).for_each(|data| data.has_answered = true);
         // All of it is to make sense before any of it is done.
         Items::new(asked.rest).try_for_each(|item| item.map(|_| ()))?;
         let mut sent = 0;

@@ -49,6 +49,8 @@ pub(super) struct Data {
     next_token: u64,
     /// Since when the program has been at work, as far as is known; `None` while it waits.
     pub(super) at_work: Option<Instant>,
+    /// Whether the program has sent something since it last received something.
+    pub(super) has_answered: bool,
 }
 
 /// What came by a connection.
@@ -182,18 +184,31 @@ impl Data {
         (cookie, process): (u64, u32),
         tells_end: bool,
     ) -> Self {
-        let at_work = Some(Instant::now());
-        Self { socket, protocol, cookie, process, tells_end, token: None, next_token: 0, at_work }
+        Self {
+            socket,
+            protocol,
+            cookie,
+            process,
+            tells_end,
+            token: None,
+            next_token: 0,
+            at_work: Some(Instant::now()),
+            has_answered: false,
+        }
     }
 
     /// What the answer to a receive says of tokens, now that the socket is readable or not: an old one is stale.
-    pub(super) fn tokens(&mut self, is_readable: bool) -> (u64, AnswerFlags) {
+    ///
+    /// Where no token was put in and the program gets something, it is not sent to look for one. One that another process
+    /// has not taken out although it was to is found by whoever gets nothing.
+    pub(super) fn tokens(&mut self, is_readable: bool, gets_something: bool) -> (u64, AnswerFlags) {
+        let may_hold_one = self.token.is_some() || !gets_something;
         if !is_readable {
             self.token = None;
         }
         let stale_before = self.token.unwrap_or(self.next_token);
-        let drains = if is_readable { AnswerFlags::default() } else { AnswerFlags::DRAIN };
-        (stale_before, drains)
+        let drains = !is_readable && may_hold_one;
+        (stale_before, if drains { AnswerFlags::DRAIN } else { AnswerFlags::default() })
     }
 
     /// The client took the token by mistake: there is to be another one.

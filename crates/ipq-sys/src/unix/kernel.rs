@@ -87,6 +87,13 @@ pub trait ServedKernel {
         peek: bool,
     ) -> Result<Datagram, Errno>;
 
+    /// How long the next message of a socket is, 0 if there is none; `None` if the kernel cannot tell. Takes no notice of
+    /// an error that comes before it.
+    fn next_len(&mut self, socket: SocketId) -> Option<usize> {
+        let _ = socket;
+        None
+    }
+
     /// Whether [`receive`](Self::receive) would say anything else than `EAGAIN`.
     fn is_readable(&mut self, socket: SocketId) -> bool;
 

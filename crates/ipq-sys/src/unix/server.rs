@@ -149,13 +149,19 @@ impl<K: ServedKernel> Server<K> {
 
     /// Lets the kernel run as far as it may now; returns how long to wait for clients at most.
     fn let_time_pass(&mut self) -> Option<Duration> {
-        self.has_started |= self.options.starts_now || self.kernel.has_program();
-        let timeout = if self.has_started { self.run_kernel() } else { None };
+        let timeout = if self.starts() { self.run_kernel(Deadline::Never) } else { None };
         self.signal_all();
         timeout
     }
 
-    fn run_kernel(&mut self) -> Option<Duration> {
+    /// Whether time has begun to pass, or does now.
+    fn starts(&mut self) -> bool {
+        self.has_started = self.has_started || self.options.starts_now || self.kernel.has_program();
+        self.has_started
+    }
+
+    /// Lets the kernel run as far as it may, and not beyond `end` where it waits for programs.
+    fn run_kernel(&mut self, end: Deadline) -> Option<Duration> {
         if self.pace.waits_for_programs() {
             for _ in 0..STEPS {
                 if self.is_any_readable() {
@@ -164,7 +170,7 @@ impl<K: ServedKernel> Server<K> {
                 if let Some(rest) = self.work_left() {
                     return Some(rest);
                 }
-                if self.kernel.step(Deadline::Never) != Stepped::Progressed {
+                if self.kernel.step(end) != Stepped::Progressed {
                     return None;
                 }
             }
@@ -200,14 +206,35 @@ impl<K: ServedKernel> Server<K> {
         longest
     }
 
+    /// The sockets of the program that opened this one.
+    pub(super) fn program(&mut self, position: usize) -> impl Iterator<Item = &mut Data> {
+        let process = self.connections[position].data().map(|data| data.process);
+        let all = self.connections.iter_mut().filter_map(Connection::data);
+        all.filter(move |data| Some(data.process) == process)
+    }
+
     /// The program that opened this socket waits, and so does not work on what it has from its others.
     pub(super) fn waits(&mut self, position: usize) {
-        let process = self.connections[position].data().map(|data| data.process);
-        for data in self.connections.iter_mut().filter_map(Connection::data) {
-            if Some(data.process) == process {
-                data.at_work = None;
-            }
-        }
+        self.program(position).for_each(|data| data.at_work = None);
+    }
+
+    /// Whether a program that receives asks for what comes next: it has answered what it had, and time waits for it.
+    ///
+    /// One that has not may be collecting all there is before it answers, and is to find an end of it.
+    pub(super) fn asks_for_next(&mut self, position: usize) -> bool {
+        let has_answered = self.connections[position].data().is_some_and(|data| data.has_answered);
+        has_answered && self.pace.waits_for_programs() && self.starts()
+    }
+
+    /// Lets time pass until a program has something to receive, or what happens in this moment happen if it
+    /// `has_something`. Says whether this socket has something now.
+    ///
+    /// So a program gets what it would otherwise have to wait for with another call or two, and what comes together it
+    /// gets together, no more than it asks for.
+    pub(super) fn look_ahead(&mut self, socket: SocketId, has_something: bool) -> bool {
+        let now = Deadline::At(self.kernel.now());
+        let _ = self.run_kernel(if has_something { now } else { Deadline::Never });
+        self.kernel.is_readable(socket)
     }
 
     /// Puts tokens where something became readable.
@@ -249,13 +276,17 @@ impl<K: ServedKernel> Server<K> {
         let (stop, stopped) = stop.map_or(nothing, |stop| (stop, PollFlags::POLLIN));
         let mut entries =
             vec![PollFd::new(stop, stopped), PollFd::new(self.listener.as_fd(), listener)];
-        entries.extend(self.connections.iter().map(Connection::to_poll));
+        // They are looked at in this order: what was done before a request that is found is found with it.
+        let (requests, others): (Vec<_>, Vec<_>) =
+            (0..self.connections.len()).partition(|&position| self.is_for_requests(position));
+        let order = [requests, others].concat();
+        entries.extend(order.iter().map(|&position| self.connections[position].to_poll()));
         // A kernel of real sockets: what becomes readable there makes a round of the loop.
         let sockets = self.connections.iter().filter_map(Connection::unsignalled);
         let descriptors = sockets.filter_map(|socket| self.kernel.descriptor(socket));
         entries.extend(descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)));
         wait_for(&mut entries, timeout)?;
-        let connections = entries.iter().skip(FIRST).take(self.connections.len()).enumerate();
+        let connections = order.into_iter().zip(entries.iter().skip(FIRST));
         Ok(Ready {
             stop: is_ready(&entries[0]),
             listener: is_ready(&entries[1]),
@@ -263,22 +294,25 @@ impl<K: ServedKernel> Server<K> {
         })
     }
 
+    /// Whether requests come by a connection, or a greeting.
+    fn is_for_requests(&self, position: usize) -> bool {
+        matches!(self.connections[position].kind, Kind::Control { .. } | Kind::New)
+    }
+
     /// Looks at what came by the connections at these positions.
     ///
     /// What was closed or written to a file before a request was made is done before the request is carried out, so that
     /// programs find what they did in the order in which they did it.
     fn serve(&mut self, ready: &[usize]) -> io::Result<()> {
-        let is_request = |position: &&usize| {
-            matches!(self.connections[**position].kind, Kind::Control { .. } | Kind::New)
-        };
-        let (requests, others): (Vec<_>, Vec<_>) = ready.iter().partition(is_request);
-        if requests.is_empty() {
-            for &position in others {
+        let (requests, others): (Vec<usize>, Vec<usize>) =
+            ready.iter().partition(|&&position| self.is_for_requests(position));
+        if requests.is_empty() || others.is_empty() {
+            for position in requests.into_iter().chain(others) {
                 self.look_at(position);
             }
         } else {
             self.look_at_all_others()?;
-            for &position in requests {
+            for position in requests {
                 self.look_at(position);
             }
         }

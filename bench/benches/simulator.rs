@@ -94,7 +94,7 @@ fn processor_time(work: impl FnOnce()) -> Duration {
     };
     let start = now();
     work();
-    now() - start
+    now().saturating_sub(start)
 }
 
 /// Enter, queue, message, read, verdict, lo, deliver.

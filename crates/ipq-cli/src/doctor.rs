@@ -1,6 +1,6 @@
 //! `ipq-cli doctor`: what is missing to make a queue work here.
 //!
-//! It looks, and changes nothing. Facts are read from a [`Machine`](machine::Machine), so that kernels which are not here
+//! It looks, and changes nothing. Facts are read from a [`Machine`], so that kernels which are not here
 //! can be looked at in tests.
 
 mod checks;

@@ -1,4 +1,4 @@
-//! What is printed: [`text`] and [`json`].
+//! What is printed: [`text`] and [`json`](fn@json).
 
 use std::io::{self, Write};
 

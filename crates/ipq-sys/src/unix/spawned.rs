@@ -35,7 +35,15 @@ impl<K: ServedKernel + Send + 'static> Server<K> {
     ///
     /// If the directory, the socket or the thread cannot be made.
     pub fn spawn(kernel: K, options: ServerOptions) -> io::Result<Spawned> {
-        let directory = mkdtemp(&env::temp_dir().join("ipq-XXXXXX"))?;
+        let directory = env::temp_dir();
+        let directory = mkdtemp(&directory.join("ipq-XXXXXX")).map_err(|errno| {
+            let directory = directory.display();
+            let error = io::Error::from(errno);
+            let problem = format!(
+                "making a folder for its socket in {directory}: {error}; TMPDIR can name another"
+            );
+            io::Error::new(error.kind(), problem)
+        })?;
         let path = directory.join("kernel");
         let (reader, stop) = io::pipe()?;
         let listener = Listener::bind(&path).map_err(io::Error::other)?;

@@ -51,7 +51,7 @@ mod served {
     mod sockets;
     mod status;
     mod summaries;
-    mod support;
+    pub(crate) mod support;
 }
 
 #[path = "filter"]

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use crate::common::{Run, skipped};
+use crate::served::support::Serving;
 
-use super::support::{Compiled, captured, quiet, run_over, source};
+use super::support::{Compiled, capture, captured, quiet, run_over, source};
 
 #[test]
 fn programs_of_libnetfilter_queue_run_unchanged() {
@@ -27,6 +28,17 @@ fn programs_of_libmnl_run_unchanged() {
     let start = "bind: 0\nbind again: -16\nconntrack: not here\npacket 1 hook 0 length 64\n";
     assert!(run.stdout.starts_with(start), "{}", run.stdout);
     assert!(run.stdout.ends_with("packets 54\n"), "{}", run.stdout);
+}
+
+#[test]
+fn programs_of_libnetfilter_queue_run_on_a_server() {
+    const TEST: &str = "programs_of_libnetfilter_queue_run_on_a_server";
+    let Some(program) = Compiled::of(TEST, "nfq", &["-lnetfilter_queue"]) else { return };
+    let serving = Serving::capture(&capture(), &[]);
+    let run = program.over(&format!("unix:{}", serving.path().display()), &["-n", "54"]);
+    assert_eq!(run.was_silent().stdout.lines().last(), Some("packets 54, bytes 11204, dropped 13"));
+    let server = serving.server.end().ended(0);
+    server.says(&["54 packets in", "41 delivered", "13 dropped: by a verdict"]);
 }
 
 #[test]

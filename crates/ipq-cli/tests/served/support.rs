@@ -10,21 +10,21 @@ use tempfile::TempDir;
 use crate::common::{Started, ipq_cli};
 
 /// A server in a process of its own, and the directory with its socket.
-pub(super) struct Serving {
-    pub(super) server: Started,
-    pub(super) directory: TempDir,
+pub(crate) struct Serving {
+    pub(crate) server: Started,
+    pub(crate) directory: TempDir,
 }
 
 impl Serving {
     /// Serves a capture, and waits until programs can connect.
     #[track_caller]
-    pub(super) fn capture(capture: &Path, args: &[&str]) -> Self {
+    pub(crate) fn capture(capture: &Path, args: &[&str]) -> Self {
         Self::of("--traffic", capture, args)
     }
 
     /// Serves a scenario that is written here.
     #[track_caller]
-    pub(super) fn scenario(text: &str, args: &[&str]) -> Self {
+    pub(crate) fn scenario(text: &str, args: &[&str]) -> Self {
         let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
         std::fs::write(file.path(), text).unwrap();
         Self::of("--scenario", file.path(), args)
@@ -42,31 +42,31 @@ impl Serving {
         Self { server, directory }
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("kernel")
     }
 
     /// A command that talks to it.
-    pub(super) fn command<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Command {
         let mut command = ipq_cli();
         let transport = format!("unix:{}", self.path().display());
         command.arg(name).arg("--transport").arg(transport).args(args);
         command
     }
 
-    pub(super) fn passer(&self, args: &[&str]) -> Command {
+    pub(crate) fn passer(&self, args: &[&str]) -> Command {
         self.command("passer", args)
     }
 
     /// What `/proc/net/ip_queue` says there.
-    pub(super) fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         let mut client = Client::connect(self.path()).unwrap();
         String::from_utf8(client.read_file("/proc/net/ip_queue").unwrap()).unwrap()
     }
 
     /// Waits until `/proc/net/ip_queue` says something that `is_so`.
     #[track_caller]
-    pub(super) fn until(&self, is_so: impl Fn(&str) -> bool) {
+    pub(crate) fn until(&self, is_so: impl Fn(&str) -> bool) {
         let give_up = std::time::Instant::now() + core::time::Duration::from_secs(20);
         while !is_so(&self.status()) {
             assert!(std::time::Instant::now() < give_up, "{}", self.status());
@@ -76,7 +76,7 @@ impl Serving {
 }
 
 /// The command that serves at a path.
-pub(super) fn serve(path: &Path) -> Command {
+pub(crate) fn serve(path: &Path) -> Command {
     let mut command = ipq_cli();
     command.args(["sim", "serve", "--listen"]).arg(path);
     command

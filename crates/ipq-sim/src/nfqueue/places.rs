@@ -14,7 +14,7 @@ const VACANT: u32 = u32::MAX;
 /// A table of places by id, for ids that mostly follow one another.
 ///
 /// It is in pages, so that neighbours in a queue are neighbours in memory: with a hundred thousand packets waiting, a table
-/// that scatters them costs more than all the rest of a verdict. One packet that waits for ever keeps one page.
+/// that scatters them is in no cache. One packet that waits for ever keeps one page.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     pages: Slab<Page>,

@@ -1,6 +1,6 @@
 //! The bridge, over `nfnetlink_queue` of a simulated kernel or of the real one: [`Bridged`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::UdpSocket;
 
 use ipq_bridge::{BridgedKernel, Options};
@@ -12,8 +12,8 @@ use ipq_sys::unix::{Opener, ServedKernel, SocketId, SocketOption};
 use ipq_sys::{IpQueueStatus, KernelStatus, NetlinkSocket, Protocol, Received, Transport};
 use zerocopy::IntoBytes;
 
-use super::simulated::delivered;
-use super::traffic::{PATIENCE, PORT, loopback, udp};
+use super::simulated::SimulatedNetwork;
+use super::traffic::{PATIENCE, PORT, loopback};
 use super::world::World;
 use super::{MODEL, Model};
 use crate::namespace::{Outcome, Skipped, tool};
@@ -44,13 +44,6 @@ pub(super) trait Network {
     fn device_down(&mut self, name: DeviceName);
 }
 
-/// That of a simulated kernel.
-#[derive(Debug)]
-pub(super) struct SimulatedNetwork {
-    kernel: Kernel,
-    delivered: VecDeque<Vec<u8>>,
-}
-
 /// That of the network namespace which this process is in.
 #[derive(Debug)]
 pub(super) struct RealNetwork {
@@ -71,7 +64,7 @@ impl Bridged<Socket, SimulatedNetwork> {
             let socket = own.open_socket_for(Protocol::Netfilter, SocketOptions::default())?;
             Ok((socket, queue(family), Options::default()))
         };
-        let network = SimulatedNetwork { kernel, delivered: VecDeque::new() };
+        let network = SimulatedNetwork::new(kernel);
         // Its buffers are counted as those of the recorded kernel, and half of what a real kernel would grant.
         Self::new(BridgedKernel::new(MODEL, open), network, 2 * RECORDED_PRICE)
     }
@@ -246,32 +239,6 @@ impl<T: Transport, N: Network> World for Bridged<T, N> {
 
     fn device_down(&mut self, name: DeviceName) {
         self.network.device_down(name);
-    }
-}
-
-impl Network for SimulatedNetwork {
-    fn begin(&mut self, _: Family) {
-        self.kernel.device_up("lo");
-        self.kernel.take_outcomes();
-        self.delivered.clear();
-    }
-
-    fn run(&mut self) {
-        self.kernel.run();
-    }
-
-    fn transmit(&mut self, family: Family, data: &[u8]) {
-        self.kernel.send(family, &udp(loopback(family), data));
-        self.kernel.run();
-    }
-
-    fn delivered(&mut self, family: Family, _: bool) -> Option<Vec<u8>> {
-        self.delivered.extend(delivered(&self.kernel, family));
-        self.delivered.pop_front()
-    }
-
-    fn device_down(&mut self, name: DeviceName) {
-        self.kernel.device_down(name.to_str().unwrap_or_default());
     }
 }
 

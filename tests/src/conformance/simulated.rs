@@ -8,15 +8,22 @@ use ipq_sim::{Fate, Kernel, Match, Socket, SocketOptions, Target};
 use ipq_sys::{Deadline, IpQueueStatus, Protocol, Received, Transport};
 
 use super::MODEL;
+use super::bridged::Network;
 use super::traffic::{loopback, udp, udp_data};
 use super::world::World;
 
 /// The machine of the recording, on which all conversations of a file are held: both modules, and `OUTPUT -j QUEUE`.
 #[derive(Debug)]
 pub(super) struct Simulated {
-    kernel: Kernel,
+    network: SimulatedNetwork,
     /// By protocol number and port id.
     sockets: BTreeMap<(i32, u32), Socket>,
+}
+
+/// The network of a simulated kernel.
+#[derive(Debug)]
+pub(super) struct SimulatedNetwork {
+    kernel: Kernel,
     delivered: VecDeque<Vec<u8>>,
 }
 
@@ -27,7 +34,7 @@ impl Simulated {
             kernel.load_ip_queue(family);
         }
         kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);
-        Self { kernel, sockets: BTreeMap::new(), delivered: VecDeque::new() }
+        Self { network: SimulatedNetwork::new(kernel), sockets: BTreeMap::new() }
     }
 
     fn socket(&mut self, protocol: Protocol, port_id: u32) -> Result<&mut Socket, String> {
@@ -37,16 +44,14 @@ impl Simulated {
 }
 
 impl World for Simulated {
-    fn begin(&mut self, _: Family) {
-        self.kernel.device_up("lo");
-        self.kernel.take_outcomes();
-        self.delivered.clear();
+    fn begin(&mut self, family: Family) {
+        self.network.begin(family);
     }
 
     fn open(&mut self, protocol: Protocol, port_id: u32, privileged: bool) -> Result<(), Errno> {
         let options =
             SocketOptions { port_id: Some(port_id), privileged, ..SocketOptions::default() };
-        let socket = self.kernel.open_socket_for(protocol, options);
+        let socket = self.network.kernel.open_socket_for(protocol, options);
         let socket = socket.map_err(|error| error.errno)?;
         self.sockets.insert((protocol.number(), port_id), socket);
         Ok(())
@@ -66,7 +71,7 @@ impl World for Simulated {
             self.open(protocol, port_id, true).map_err(|errno| errno.to_string())?;
         }
         let sent = self.socket(protocol, port_id)?.send(&[IoSlice::new(datagram)]);
-        self.kernel.run();
+        self.network.kernel.run();
         sent.map_err(|error| error.to_string())
     }
 
@@ -102,11 +107,41 @@ impl World for Simulated {
     }
 
     fn status(&mut self, family: Family) -> Option<IpQueueStatus> {
-        self.kernel.ip_queue_status(family)
+        self.network.kernel.ip_queue_status(family)
     }
 
     fn set_max_length(&mut self, family: Family, packets: u32) {
-        self.kernel.set_queue_max_length(family, packets);
+        self.network.kernel.set_queue_max_length(family, packets);
+    }
+
+    fn transmit(&mut self, family: Family, data: &[u8]) {
+        self.network.transmit(family, data);
+    }
+
+    fn delivered(&mut self, family: Family, is_expected: bool) -> Option<Vec<u8>> {
+        self.network.delivered(family, is_expected)
+    }
+
+    fn device_down(&mut self, name: DeviceName) {
+        self.network.device_down(name);
+    }
+}
+
+impl SimulatedNetwork {
+    pub(super) const fn new(kernel: Kernel) -> Self {
+        Self { kernel, delivered: VecDeque::new() }
+    }
+}
+
+impl Network for SimulatedNetwork {
+    fn begin(&mut self, _: Family) {
+        self.kernel.device_up("lo");
+        self.kernel.take_outcomes();
+        self.delivered.clear();
+    }
+
+    fn run(&mut self) {
+        self.kernel.run();
     }
 
     fn transmit(&mut self, family: Family, data: &[u8]) {
@@ -125,7 +160,7 @@ impl World for Simulated {
 }
 
 /// The data of the UDP datagrams that a simulated kernel has delivered since the last call.
-pub(super) fn delivered(kernel: &Kernel, family: Family) -> impl Iterator<Item = Vec<u8>> {
+fn delivered(kernel: &Kernel, family: Family) -> impl Iterator<Item = Vec<u8>> {
     let outcomes = kernel.take_outcomes().into_iter();
     let delivered = outcomes.filter(|outcome| outcome.fate == Fate::Delivered);
     delivered.map(move |outcome| udp_data(family, &outcome.data).unwrap_or_default().to_vec())

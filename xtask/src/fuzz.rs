@@ -1,10 +1,19 @@
 //! `cargo xtask fuzz`: the fuzz targets, by hand and for as long as one likes.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+mod report;
+
+use core::num::NonZero;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::tool::{self, Outcome, command};
+use report::Row;
+
+/// An input that takes longer than this many seconds is a finding.
+const TIMEOUT: u32 = 25;
 
 /// What to fuzz, and for how long.
 #[derive(Debug, clap::Args)]
@@ -12,28 +21,26 @@ pub(crate) struct Args {
     /// Seconds for each target.
     #[arg(long)]
     seconds: u32,
-    /// Only this target.
-    #[arg(long)]
-    target: Option<String>,
+    /// Only this target; may be given several times.
+    #[arg(long = "target", value_name = "TARGET")]
+    targets: Vec<String>,
+    /// How many targets run at a time.
+    #[arg(long, default_value = "1")]
+    jobs: NonZero<usize>,
 }
 
-/// Runs the targets one after the other, and stops at the first that finds something.
+/// Builds and runs the targets, and ends with a table. One that finds something ends early, and does not keep the others
+/// from running.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let targets = choose(targets()?, args.target.as_deref())?;
+    let targets = choose(targets()?, &args.targets)?;
     let nightly = Nightly::find()?;
-    for target in targets {
-        println!("=== {target}: {} s", args.seconds);
-        let corpus = format!("fuzz/corpus/{target}");
-        fs::create_dir_all(tool::root().join(&corpus))
-            .map_err(|error| format!("cannot make {corpus}: {error}"))?;
-        // What is found goes into the first folder; the seeds are only read.
-        let line = format!(
-            "fuzz run {target} {corpus} fuzz/seeds/{target} -- -max_total_time={}",
-            args.seconds
-        );
-        tool::run(nightly.cargo(&line)).map_err(|error| format!("{target}: {error}"))?;
+    tool::run(nightly.cargo("fuzz build"))?;
+    let rows = run_all(&targets, args, &nightly)?;
+    println!("\n{}", report::table(&rows));
+    match rows.iter().filter(|row| row.has_failed()).count() {
+        0 => Ok(()),
+        count => Err(format!("{count} of {} targets failed", rows.len())),
     }
-    Ok(())
 }
 
 /// The names of all targets, sorted.
@@ -47,13 +54,80 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// All of `targets`, or the one that is wanted.
-fn choose(targets: Vec<String>, wanted: Option<&str>) -> Result<Vec<String>, String> {
-    match wanted {
-        None => Ok(targets),
-        Some(name) if targets.iter().any(|target| target == name) => Ok(vec![name.to_owned()]),
-        Some(name) => Err(format!("no fuzz target {name}; there are {}", targets.join(", "))),
+/// All of `targets`, or those that are wanted.
+fn choose(targets: Vec<String>, wanted: &[String]) -> Result<Vec<String>, String> {
+    if let Some(name) = wanted.iter().find(|name| !targets.contains(name)) {
+        return Err(format!("no fuzz target {name}; there are {}", targets.join(", ")));
     }
+    Ok(if wanted.is_empty() { targets } else { wanted.to_vec() })
+}
+
+/// Runs so many targets at a time; the rows are in the order of the targets.
+fn run_all(targets: &[String], args: &Args, nightly: &Nightly) -> Result<Vec<Row>, String> {
+    let waiting = Mutex::new(targets.iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let runs = core::iter::from_fn(next).map(|target| {
+            println!("=== {target}: {} s", args.seconds);
+            let row = run_one(target, args.seconds, nightly)?;
+            println!("=== {row}");
+            Ok(row)
+        });
+        runs.collect::<Result<Vec<_>, String>>()
+    };
+    let rows = thread::scope(|scope| {
+        let workers: Vec<_> = (0..args.jobs.get()).map(|_| scope.spawn(work)).collect();
+        let joined = workers.into_iter().map(|worker| worker.join().expect("a worker panicked"));
+        joined.collect::<Result<Vec<_>, _>>()
+    });
+    let mut rows = rows?.concat();
+    rows.sort_by(|one, other| one.target.cmp(&other.target));
+    Ok(rows)
+}
+
+/// Runs one target. What the fuzzer says goes into a file; what it finds into `fuzz/artifacts`.
+fn run_one(target: &str, seconds: u32, nightly: &Nightly) -> Result<Row, String> {
+    let corpus = folder(&format!("fuzz/corpus/{target}"))?;
+    let artifacts = folder(&format!("fuzz/artifacts/{target}"))?;
+    let log = folder("fuzz/logs")?.join(format!("{target}.log"));
+    let found_before = count_files(&artifacts)?;
+    // What is found goes into the first folder; the seeds are only read.
+    let line = format!(
+        "fuzz run {target} {} fuzz/seeds/{target} -- -max_total_time={seconds} \
+         -timeout={TIMEOUT} -print_final_stats=1",
+        corpus.display()
+    );
+    let mut fuzz = nightly.cargo(&line);
+    let dictionary = tool::root().join(format!("fuzz/dictionaries/{target}.dict"));
+    if dictionary.exists() {
+        fuzz.arg(format!("-dict={}", dictionary.display()));
+    }
+    let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let status = fuzz
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(file)
+        .status()
+        .map_err(|error| format!("cannot start cargo fuzz: {error}"))?;
+    let said = fs::read(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let findings = count_files(&artifacts)?.saturating_sub(found_before);
+    let row = Row::of_log(target, &String::from_utf8_lossy(&said), findings, status.success());
+    if row.has_failed() {
+        println!("{target} failed, see {}", log.display());
+    }
+    Ok(row)
+}
+
+/// A folder of the project, made if it is not there.
+fn folder(path: &str) -> Result<PathBuf, String> {
+    let folder = tool::root().join(path);
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {path}: {error}"))?;
+    Ok(folder)
+}
+
+fn count_files(folder: &Path) -> Result<usize, String> {
+    let entries = fs::read_dir(folder);
+    Ok(entries.map_err(|error| format!("{}: {error}", folder.display()))?.count())
 }
 
 /// A nightly cargo with cargo-fuzz.

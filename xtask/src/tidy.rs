@@ -10,7 +10,8 @@ use crate::tool::{Outcome, command, root};
 const DATA: [&str; 4] = ["tests/traffic/", "tests/vectors/", "tests/golden/", "fuzz/seeds/"];
 
 /// What is not the project's where git cannot be asked.
-const IGNORED: [&str; 5] = [".git", "target", "fuzz/corpus", "fuzz/artifacts", "fuzz/coverage"];
+const IGNORED: [&str; 6] =
+    [".git", "target", "fuzz/corpus", "fuzz/artifacts", "fuzz/coverage", "fuzz/logs"];
 
 /// The crates that may say `unsafe`.
 const UNSAFE_CRATES: [&str; 3] = ["crates/ipq-sys/", "crates/ipq-capi/", "crates/ipq-preload/"];

@@ -1,4 +1,4 @@
-//! See [`ipq_fuzz::decode_any`].
+//! The target `decode_any` of [`ipq_fuzz::TARGETS`].
 #![cfg_attr(fuzzing, no_main)]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! See [`ipq_fuzz::round_trip`].
+//! The target `round_trip` of [`ipq_fuzz::TARGETS`].
 #![cfg_attr(fuzzing, no_main)]
 #![forbid(unsafe_code)]
 

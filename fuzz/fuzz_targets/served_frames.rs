@@ -1,4 +1,4 @@
-//! See [`ipq_fuzz::served_frames`].
+//! The target `served_frames` of [`ipq_fuzz::TARGETS`].
 #![cfg_attr(fuzzing, no_main)]
 #![forbid(unsafe_code)]
 

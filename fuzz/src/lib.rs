@@ -1,7 +1,8 @@
-//! The bodies of the fuzz targets: plain functions, so that stable Rust can test them and replay their seeds.
+//! The table of fuzz targets, and what makes a program of each.
 //!
-//! A target is one line in `fuzz_targets/`, a row of [`TARGETS`], a `[[bin]]` in `Cargo.toml` and a folder of
-//! named seeds in `seeds/`. Run by the fuzzer it is fuzzed (`cargo xtask fuzz --seconds 60`); run as an ordinary
+//! What a target does is an ordinary function in the crate that it is about, in the module `fuzzing` behind the feature of
+//! that name. A new one is a line of the table below, four lines in `fuzz_targets/`, a `[[bin]]` in `Cargo.toml` and a
+//! folder of named seeds in `seeds/`. Run by the fuzzer it is fuzzed (`cargo xtask fuzz --seconds 60`); run as an ordinary
 //! program it takes the files it is given, which is how a crash is looked at without a nightly compiler:
 //!
 //! ```text
@@ -10,14 +11,6 @@
 
 #![forbid(unsafe_code)]
 
-mod decode;
-mod round_trip;
-mod served_frames;
-
-pub use decode::decode_any;
-pub use round_trip::round_trip;
-pub use served_frames::served_frames;
-
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use libfuzzer_sys;
@@ -25,20 +18,32 @@ pub use libfuzzer_sys;
 /// What a target does with an input; it panics where it finds a bug.
 pub type Body = fn(&[u8]);
 
-/// Every target by name.
-pub const TARGETS: &[(&str, Body)] =
-    &[("decode_any", decode_any), ("round_trip", round_trip), ("served_frames", served_frames)];
+/// Collects targets from the crates that have them.
+macro_rules! targets {
+    ($($module:path: $($name:ident),+;)+) => {
+        $(pub use $module::{$($name),+};)+
 
-/// Makes a program of the function `$body`: a fuzz target under `cfg(fuzzing)`, else one that takes files.
+        /// Every target by name.
+        pub const TARGETS: &[(&str, Body)] = &[$($((stringify!($name), $name)),+),+];
+    };
+}
+
+targets! {
+    ipq_proto::fuzzing: decode_any, netlink_framing, round_trip;
+    ipq_sys::fuzzing: served_frames;
+    ipq_sim::fuzzing: captures;
+}
+
+/// Makes a program of the target `$name`: a fuzz target under `cfg(fuzzing)`, else one that takes files.
 #[macro_export]
 macro_rules! target {
-    ($body:ident) => {
+    ($name:ident) => {
         #[cfg(fuzzing)]
-        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$body(data));
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$name(data));
 
         #[cfg(not(fuzzing))]
         fn main() -> std::io::Result<()> {
-            $crate::replay($crate::$body)
+            $crate::replay($crate::$name)
         }
     };
 }

@@ -124,9 +124,17 @@ fn lints() -> Result<(), Stop> {
 /// The crates with features of their own, with each of them, all and none: with the others around them, a workspace builds
 /// them with whatever any member wants.
 fn features() -> Result<(), Stop> {
+    const CRATES: [(&str, &[&str]); 4] = [
+        ("ipq", &["tokio"]),
+        ("ipq-proto", &["fuzzing"]),
+        ("ipq-sim", &["fuzzing"]),
+        ("ipq-sys", &["fuzzing", "serde", "tokio"]),
+    ];
     let task = if needs("clippy").is_ok() { "clippy" } else { "check" };
-    for package in ["ipq", "ipq-sys"] {
-        for features in ["--no-default-features", "--features tokio", "--all-features"] {
+    for (package, features) in CRATES {
+        let each = features.iter().map(|feature| format!("--features {feature}"));
+        let all_and_none = ["--no-default-features", "--all-features"].map(str::to_owned);
+        for features in each.chain(all_and_none) {
             let mut check = cargo(task);
             check.args(format!("-p {package} {features} --all-targets --locked").split(' '));
             let flags = env::var("RUSTFLAGS").unwrap_or_default();

@@ -34,10 +34,16 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::indexing_slicing)]
 
+#[cfg(feature = "fuzzing")]
+extern crate std;
+
 pub mod abi;
 mod errno;
 mod error;
 mod family;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hardware;
 pub mod ip_queue;
 mod netfilter;

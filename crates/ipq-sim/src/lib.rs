@@ -22,6 +22,9 @@ mod family_text;
 mod fate;
 pub mod fault;
 mod fragment;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod hops;
 mod host;

@@ -9,6 +9,9 @@ mod batch;
 mod claim;
 mod devices;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod namespace;
 mod netlink_socket;
 mod owner;

@@ -2,60 +2,72 @@
 
 use core::fmt;
 use core::hint::black_box;
+use std::format;
 
-use ipq_proto::ip_queue::{self, datagram};
-use ipq_proto::{Abi, DataModel, Ilp32, Lp64, netlink};
 use zerocopy::{BigEndian, ByteOrder, LittleEndian};
 
-/// Reads `data` as a datagram of each kind of kernel, and writes out whatever comes of it.
+use crate::ip_queue::{self, Listener, datagram};
+use crate::{Abi, DataModel, Ilp32, Lp64, netlink, nfqueue};
+
+/// Reads `data` as a datagram of either protocol, of each kind of kernel, whole and as the beginning of a longer one,
+/// and prints whatever comes of it.
 ///
 /// # Panics
 ///
-/// If a decoder or the formatting of what it returns does, or if the framing finds more messages than fit.
+/// If a decoder or the printing of what it returns does.
 pub fn decode_any(data: &[u8]) {
     for model in DataModel::ALL {
         match datagram(model, data) {
             Ok((header, message)) => {
-                format(&header);
-                format(&message);
+                print(&header);
+                print(&message);
             }
-            Err(error) => format(&error),
+            Err(error) => print(&error),
+        }
+        for privileged in [false, true] {
+            black_box(Listener::default().hear(model, privileged, data));
         }
     }
-    messages::<Ilp32<LittleEndian>, Lp64<LittleEndian>, LittleEndian>(data);
-    messages::<Ilp32<BigEndian>, Lp64<BigEndian>, BigEndian>(data);
+    in_order::<Ilp32<LittleEndian>, Lp64<LittleEndian>, LittleEndian>(data);
+    in_order::<Ilp32<BigEndian>, Lp64<BigEndian>, BigEndian>(data);
 }
 
-/// All messages of a datagram in the byte order `O`, each read with both word sizes.
-fn messages<Narrow, Wide, O>(data: &[u8])
+/// All messages of a datagram in the byte order `O`, with both word sizes where these matter.
+fn in_order<Narrow, Wide, O>(data: &[u8])
 where
     Narrow: Abi<Order = O>,
     Wide: Abi<Order = O>,
     O: ByteOrder + 'static,
 {
-    // Each message takes a header's worth of bytes, and at most one error ends them.
-    let most = data.len() / netlink::HEADER_LEN + 1;
-    let mut count = 0;
     for message in netlink::messages::<O>(data) {
-        count += 1;
-        assert!(count <= most, "more messages than bytes for them");
-        let Ok(message) = message.inspect_err(format) else { continue };
-        black_box(format!("{message:?}"));
-        assert!(message.offset + netlink::HEADER_LEN + message.body.len() <= data.len());
-        interpret::<Narrow>(&message);
-        interpret::<Wide>(&message);
+        match message {
+            Ok(message) => {
+                black_box(format!("{message:?}"));
+                print_result(&ip_queue::Message::decode::<Narrow>(&message));
+                print_result(&ip_queue::Message::decode::<Wide>(&message));
+                print_result(&nfqueue::Message::decode::<O>(&message));
+            }
+            Err(error) => print(&error),
+        }
+    }
+    if let Ok(cut) = netlink::Message::decode_cut::<O>(data) {
+        print_result(&ip_queue::Packet::decode_cut::<Narrow>(cut.body));
+        print_result(&ip_queue::Packet::decode_cut::<Wide>(cut.body));
+        print_result(&nfqueue::Packet::decode_cut::<O>(cut.body));
     }
 }
 
-/// What one message says in the layout `A`.
-fn interpret<A: Abi>(message: &netlink::Message<'_>) {
-    match ip_queue::Message::decode::<A>(message) {
-        Ok(meaning) => format(&meaning),
-        Err(error) => format(&error),
+/// Prints what was decoded, or why it was not.
+fn print_result<T: fmt::Display + fmt::Debug>(decoded: &Result<T, crate::DecodeError>) {
+    match decoded {
+        Ok(meaning) => print(meaning),
+        Err(error) => print(error),
     }
 }
 
-/// Formats both ways; the text itself does not matter.
-fn format<T: fmt::Display + fmt::Debug>(value: &T) {
-    black_box(format!("{value} {value:?}"));
+/// Prints both ways. It is one line, of which terminals and logs need not be afraid.
+fn print<T: fmt::Display + fmt::Debug>(value: &T) {
+    for text in [format!("{value}"), format!("{value:?}")] {
+        assert!(text.chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{text:?}");
+    }
 }

@@ -1,11 +1,17 @@
 //! What was decoded, encoded and decoded again.
 
-use ipq_proto::ip_queue::{Message, ModeMsg, PacketMsg, VerdictMsg, datagram};
-use ipq_proto::netlink::{Body, ErrorMsg, Framed, Header};
-use ipq_proto::{Abi, DataModel, EncodeError, abi::AbiVisitor};
-use zerocopy::{Immutable, IntoBytes};
+use std::vec;
+use std::vec::Vec;
 
-/// Decodes `data` as each kind of kernel would have it, and encodes what it says for each kind of kernel.
+use zerocopy::{BigEndian, ByteOrder, Immutable, IntoBytes, LittleEndian};
+
+use super::requests::{config, verdict};
+use crate::ip_queue::{Message, ModeMsg, PacketMsg, VerdictMsg, datagram};
+use crate::netlink::{Body, ErrorMsg, Framed, Header, messages};
+use crate::{Abi, DataModel, EncodeError, abi::AbiVisitor, nfqueue};
+
+/// Decodes `data` as each kind of kernel would have it, in either protocol, and encodes what it says for each kind of
+/// kernel.
 ///
 /// # Panics
 ///
@@ -14,13 +20,23 @@ pub fn round_trip(data: &[u8]) {
     for from in DataModel::ALL {
         let Ok((header, message)) = datagram(from, data) else { continue };
         for to in DataModel::ALL {
-            check(header, message, from, to);
+            check_ip_queue(header, message, from, to);
         }
+    }
+    for message in messages::<LittleEndian>(data).map_while(Result::ok) {
+        let Ok(meaning) = nfqueue::Message::decode::<LittleEndian>(&message) else { continue };
+        check_nfqueue::<LittleEndian>(message.header, meaning);
+        check_nfqueue::<BigEndian>(message.header, meaning);
+    }
+    for message in messages::<BigEndian>(data).map_while(Result::ok) {
+        let Ok(meaning) = nfqueue::Message::decode::<BigEndian>(&message) else { continue };
+        check_nfqueue::<LittleEndian>(message.header, meaning);
+        check_nfqueue::<BigEndian>(message.header, meaning);
     }
 }
 
-/// One message from one layout to another and back to its meaning.
-fn check(header: Header, message: Message<'_>, from: DataModel, to: DataModel) {
+/// One message of `ip_queue` from one layout to another and back to its meaning.
+fn check_ip_queue(header: Header, message: Message<'_>, from: DataModel, to: DataModel) {
     let bytes = match to.with(Encode { header, message }) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return,
@@ -65,13 +81,52 @@ impl AbiVisitor for Encode<'_> {
             Message::Packet(packet) => {
                 framed(header, PacketMsg::<A>::new(&packet)?, packet.payload)?
             }
-            _ => return Ok(None),
+            Message::Other(..) => return Ok(None),
         }))
     }
 }
 
+/// One message of `nfnetlink_queue`, written in the byte order `O` and read back. Where the writers have no way to say
+/// all of it, several messages say it.
+fn check_nfqueue<O: ByteOrder + 'static>(header: Header, message: nfqueue::Message<'_>) {
+    use nfqueue::Message;
+    match message {
+        Message::Packet(packet) => {
+            // Room for the attributes, which are all there once at most.
+            let data = [packet.payload, packet.conntrack, packet.link_header];
+            let data = data.into_iter().chain([packet.security_context]).flatten();
+            let mut buffer = vec![0xa5; 512 + data.map(<[u8]>::len).sum::<usize>()];
+            let len = packet.encode::<O>(&mut buffer).expect("what was read has room");
+            assert_eq!(decoded::<O>(&buffer[..len]), Message::Packet(packet));
+        }
+        Message::Config(request) => config::<O>(header, request),
+        Message::Verdict(request) | Message::VerdictBatch(request) => {
+            let written = verdict::<O>(header, request);
+            assert_eq!(decoded::<O>(&written), message);
+        }
+        Message::Reply(reply) => {
+            let body = ErrorMsg::<O>::new(reply.code, reply.request);
+            let written = framed(header, body, reply.rest).expect("a datagram is short");
+            assert_eq!(decoded::<O>(&written), message);
+        }
+        Message::Other(..) => (),
+    }
+}
+
+/// The one message in `bytes`.
+pub(super) fn decoded<O: ByteOrder + 'static>(bytes: &[u8]) -> nfqueue::Message<'_> {
+    let mut all = messages::<O>(bytes);
+    let message = all.next().expect("a message").expect("a whole one");
+    assert!(all.next().is_none(), "a second message");
+    nfqueue::Message::decode::<O>(&message).expect("what was written can be read")
+}
+
 /// A whole message: header, fixed part and what follows it.
-fn framed<B: Body>(header: Header, body: B, trailing: &[u8]) -> Result<Vec<u8>, EncodeError>
+pub(super) fn framed<B: Body>(
+    header: Header,
+    body: B,
+    trailing: &[u8],
+) -> Result<Vec<u8>, EncodeError>
 where
     Framed<B>: IntoBytes + Immutable,
 {

@@ -1,6 +1,6 @@
 //! Any bytes as any frame between a client and a server.
 
-use ipq_sys::unix::{Answer, Greeting, Item, Items, Opening, Request, Token, Welcome};
+use crate::unix::{Answer, Greeting, Item, Items, Opening, Request, Token, Welcome};
 
 /// Reads `data` as each kind of frame, and checks that what makes sense is written back as it was.
 ///

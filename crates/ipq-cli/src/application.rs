@@ -9,13 +9,13 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 #[derive(Clone, Debug)]
 pub(crate) struct Application {
     described: Described,
-    /// The packets that may be meant.
+    /// Which packets match its condition.
     condition: Match,
     /// Draws which of them are.
     random: ChaCha8Rng,
     /// Packets read.
     packets: u64,
-    /// Those of them that may be meant.
+    /// Those of them that matched.
     candidates: u64,
     mangled: u64,
 }

@@ -56,7 +56,7 @@ pub enum Command {
     Passer(PasserArgs),
     /// Look at queued packets without touching them: every one is accepted.
     Dump(DumpArgs),
-    /// Drop queued packets that an expression means, and accept all others.
+    /// Drop queued packets that match a filter expression, and accept all others.
     Drop(DropArgs),
     /// Record a queue to a file: every packet with what the kernel said of it and its verdict.
     Record(RecordArgs),

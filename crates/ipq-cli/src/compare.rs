@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::args::CompareArgs;
 use crate::failure::Failure;
+use crate::text::plural;
 use crate::verdict_log::{Entry, entries};
 
 /// A packet that the logs do not agree on: as it is in the one and in the other.
@@ -39,7 +40,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     if !args.json {
         writeln!(
             io::stderr(),
-            "{same} packets with the same verdict, {verdicts} with another, {only_a} only in A, {only_b} only in B"
+            "{same} {} with the same verdict, {verdicts} with another, {only_a} only in A, {only_b} only in B",
+            plural(same as u64, "packet", "packets")
         )?;
     }
     Ok(differences.is_empty())

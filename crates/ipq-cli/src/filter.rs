@@ -1,4 +1,4 @@
-//! Which packets are meant: a [`Filter`], in the language of pcap.
+//! Which packets match: a [`Filter`], in the language of pcap.
 //!
 //! What libpcap compiles to instructions is evaluated here as it is, with the same outcome for every packet, of which
 //! the tests ask tcpdump. docs/filters.md says what there is of the language.
@@ -32,13 +32,13 @@ pub struct FilterError {
 }
 
 impl Filter {
-    /// Whether a packet is meant: these bytes of it, from the IP header on, and its length. Of a packet that ends before
-    /// a byte the expression asks for, it is not, whatever the expression says of such packets.
+    /// Whether a packet matches: these bytes of it, from the IP header on, and its length. One that ends before a byte
+    /// which the expression asks for does not match, whatever the expression says around it.
     pub fn matches(&self, bytes: &[u8], len: usize) -> bool {
         self.expression.is_true_of(bytes, len)
     }
 
-    /// Whether a queued packet is meant.
+    /// Whether a queued packet matches.
     pub(crate) fn matches_packet(&self, packet: &Packet<'_>) -> bool {
         let payload = packet.payload();
         let len = packet.packet_len().and_then(|len| usize::try_from(len).ok());

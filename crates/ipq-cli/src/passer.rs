@@ -30,7 +30,7 @@ pub(crate) fn passer(args: &PasserArgs) -> ExitCode {
 pub(crate) fn dump(args: &DumpArgs) -> ExitCode {
     let parsed = accepting(&args.queue, &args.expression, args.count).and_then(|(plan, job)| {
         refuse_overwriting(&plan.transport, "--write", args.write.as_deref())?;
-        Ok((plan, Job { shows: Shows::Meant, record: args.write.clone(), ..job }))
+        Ok((plan, Job { shows: Shows::Matching, record: args.write.clone(), ..job }))
     });
     let details = Details { verbose: args.verbose, hex: args.hex, verdicts: false };
     show::main("dump", parsed, Format::new(args.json, details))
@@ -40,7 +40,7 @@ pub(crate) fn dump(args: &DumpArgs) -> ExitCode {
 pub(crate) fn drop(args: &DropArgs) -> ExitCode {
     let parsed = accepting(&args.queue, &args.expression, args.count).and_then(|(plan, job)| {
         refuse_overwriting(&plan.transport, "--log", args.log.as_deref())?;
-        let shows = if args.quiet { Shows::Nothing } else { Shows::Meant };
+        let shows = if args.quiet { Shows::Nothing } else { Shows::Matching };
         Ok((plan, Job { verdict: Verdict::Drop, shows, log: args.log.clone(), ..job }))
     });
     let details = Details { verdicts: true, ..Details::default() };
@@ -104,7 +104,7 @@ fn job(rule: &RuleArgs) -> Job {
     }
 }
 
-/// The plan and the job of a command that accepts every packet, and shows those which the words of an expression mean.
+/// The plan and the job of a command that accepts every packet, and shows those that match a filter expression.
 fn accepting(
     queue: &QueueArgs,
     expression: &[String],
@@ -119,10 +119,10 @@ fn accepting(
         verdict: Verdict::Accept,
         filter,
         application: None,
-        shows: Shows::Meant,
+        shows: Shows::Matching,
         shows_progress: false,
         count,
-        counts: Counts::Meant,
+        counts: Counts::Matching,
         write: None,
         record: None,
         log: None,

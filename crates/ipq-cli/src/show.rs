@@ -24,9 +24,9 @@ use crate::verdict_log::VerdictLog;
 /// What becomes of packets, and what is shown of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    /// The verdict of the packets that are meant; all others are accepted.
+    /// The verdict of packets that match; all others are accepted.
     pub(crate) verdict: Verdict,
-    /// Which are meant; all, if it is not said.
+    /// Which packets match; without a filter, all do.
     pub(crate) filter: Option<Filter>,
     /// What decides in their place, if anything does.
     pub(crate) application: Option<Application>,
@@ -38,7 +38,7 @@ pub(crate) struct Job {
     pub(crate) counts: Counts,
     /// Where packets go that left the queue alive.
     pub(crate) write: Option<PathBuf>,
-    /// Where packets that are meant go, with all that is known of them.
+    /// Where packets that match go, with all that is known of them.
     pub(crate) record: Option<PathBuf>,
     /// Where verdicts go.
     pub(crate) log: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub(crate) struct Job {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Shows {
     All,
-    Meant,
+    Matching,
     Nothing,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Shows {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Counts {
     Read,
-    Meant,
+    Matching,
 }
 
 /// What lines for people tell of each packet.
@@ -119,9 +119,9 @@ pub(crate) struct Show<'a> {
     recording: Option<Recording>,
     log: Option<VerdictLog>,
     progress: ProgressBar,
-    /// How many packets were meant so far, and whether the last one was.
-    meant: u64,
-    is_meant: bool,
+    /// How many packets matched so far, and whether the last one did.
+    matched: u64,
+    is_match: bool,
     /// What the application makes of the packet.
     replacement: Option<Vec<u8>>,
 }
@@ -141,15 +141,16 @@ impl<'a> Show<'a> {
             log: job.log.as_deref().map(VerdictLog::create).transpose()?,
             progress: progress(&job),
             job,
-            meant: 0,
-            is_meant: false,
+            matched: 0,
+            is_match: false,
             replacement: None,
         })
     }
 
-    /// Whether as many packets were meant as were asked for.
+    /// Whether as many packets matched as were asked for.
     fn has_met_enough(&self) -> bool {
-        self.job.counts == Counts::Meant && self.job.count.is_some_and(|count| self.meant >= count)
+        self.job.counts == Counts::Matching
+            && self.job.count.is_some_and(|count| self.matched >= count)
     }
 }
 
@@ -165,9 +166,9 @@ impl Work for Show<'_> {
             };
         }
         let matches = |filter: &Filter| filter.matches_packet(packet);
-        self.is_meant = !self.has_met_enough() && self.job.filter.as_ref().is_none_or(matches);
-        self.meant += u64::from(self.is_meant);
-        if self.is_meant { self.job.verdict } else { Verdict::Accept }
+        self.is_match = !self.has_met_enough() && self.job.filter.as_ref().is_none_or(matches);
+        self.matched += u64::from(self.is_match);
+        if self.is_match { self.job.verdict } else { Verdict::Accept }
     }
 
     fn take_replacement(&mut self) -> Option<Vec<u8>> {
@@ -183,7 +184,7 @@ impl Work for Show<'_> {
         let time = || capture_time(packet).unwrap_or_else(|| source.wall_clock());
         let is_shown = match self.job.shows {
             Shows::All => true,
-            Shows::Meant => self.is_meant,
+            Shows::Matching => self.is_match,
             Shows::Nothing => false,
         };
         if is_shown {
@@ -193,7 +194,7 @@ impl Work for Show<'_> {
         if let Some(log) = &mut self.log {
             log.write(packet, verdict)?;
         }
-        if let (true, Some(recording)) = (self.is_meant, &mut self.recording) {
+        if let (true, Some(recording)) = (self.is_match, &mut self.recording) {
             recording.write(time(), packet, verdict)?;
         }
         if let (true, Some(alive), Verdict::Accept | Verdict::Stop) =
@@ -229,7 +230,7 @@ impl Work for Show<'_> {
         }
         match self.job.counts {
             Counts::Read => self.job.count.is_some_and(|count| statistics.packets >= count),
-            Counts::Meant => self.has_met_enough(),
+            Counts::Matching => self.has_met_enough(),
         }
     }
 

@@ -110,7 +110,7 @@ impl fmt::Display for Summary {
 }
 
 /// The word for so many of something.
-const fn plural(count: u64, one: &'static str, many: &'static str) -> &'static str {
+pub(crate) const fn plural(count: u64, one: &'static str, many: &'static str) -> &'static str {
     if count == 1 { one } else { many }
 }
 

@@ -98,8 +98,8 @@ impl Machine {
         }
     }
 
-    fn kill(&mut self, is_meant: impl Fn(u32) -> bool) {
-        for key in self.sockets.open_ones(is_meant) {
+    fn kill(&mut self, is_wanted: impl Fn(u32) -> bool) {
+        for key in self.sockets.open_ones(is_wanted) {
             self.detach(key);
         }
     }

@@ -293,11 +293,11 @@ impl Kernel {
         self.lock().conversation.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
-    /// How many packets have ended as `is_meant` says since outcomes were last taken.
-    pub(crate) fn count_outcomes(&self, is_meant: impl Fn(&Fate) -> bool) -> u64 {
+    /// How many packets have ended as `is_wanted` says since outcomes were last taken.
+    pub(crate) fn count_outcomes(&self, is_wanted: impl Fn(&Fate) -> bool) -> u64 {
         let machine = self.lock();
         let outcomes = machine.outcomes.iter().flatten();
-        outcomes.filter(|outcome| is_meant(&outcome.fate)).count() as u64
+        outcomes.filter(|outcome| is_wanted(&outcome.fate)).count() as u64
     }
 
     /// Takes the packets that have ended since the last call, in the order they ended. Empty if the kernel was

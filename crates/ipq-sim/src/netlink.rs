@@ -218,11 +218,11 @@ impl Sockets {
         self.0.get(key.0).is_some_and(|socket| !socket.is_detached && socket.port_id == port_id)
     }
 
-    /// The sockets in use whose port id `is_meant`.
-    pub(crate) fn open_ones(&self, is_meant: impl Fn(u32) -> bool) -> Vec<SocketKey> {
+    /// The sockets in use whose port id `is_wanted`.
+    pub(crate) fn open_ones(&self, is_wanted: impl Fn(u32) -> bool) -> Vec<SocketKey> {
         let sockets = self.0.iter().filter(|(_, socket)| !socket.is_detached);
-        let meant = sockets.filter(|(_, socket)| is_meant(socket.port_id));
-        meant.map(|(key, _)| SocketKey(key)).collect()
+        let wanted = sockets.filter(|(_, socket)| is_wanted(socket.port_id));
+        wanted.map(|(key, _)| SocketKey(key)).collect()
     }
 
     /// The socket of an open descriptor.

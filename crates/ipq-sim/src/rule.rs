@@ -67,7 +67,7 @@ pub enum Table {
     Raw,
     /// The second one.
     Mangle,
-    /// The one that is meant when none is named.
+    /// The one that is used when none is named.
     #[default]
     Filter,
 }

@@ -15,7 +15,7 @@ pub struct DumpArgs {
     #[command(flatten)]
     pub queue: QueueArgs,
 
-    /// Stop after this many packets that are shown.
+    /// Stop after having shown this many packets.
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -36,7 +36,7 @@ pub struct DumpArgs {
     #[arg(short, long, value_name = "FILE.pcapng")]
     pub write: Option<PathBuf>,
 
-    /// Which packets to show, in the language of pcap; all, if it is not given.
+    /// Which packets to show, as a pcap filter expression; without one, all.
     #[arg(value_name = "EXPR")]
     pub expression: Vec<String>,
 }
@@ -49,7 +49,7 @@ Examples:
   ipq-cli dump --transport nfqueue:0 --write seen.pcapng 'icmp or icmp6'
   ipq-cli dump --json --transport nfqueue:0-3 | jq -r .summary";
 
-/// Drop queued packets that an expression means, and accept all others.
+/// Drop queued packets that match a filter expression, and accept all others.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = DROP_AFTER_HELP)]
 pub struct DropArgs {
@@ -57,7 +57,7 @@ pub struct DropArgs {
     #[command(flatten)]
     pub queue: QueueArgs,
 
-    /// Stop after this many packets that are dropped.
+    /// Stop after having dropped this many packets.
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -73,7 +73,7 @@ pub struct DropArgs {
     #[arg(long, value_name = "FILE.jsonl")]
     pub log: Option<PathBuf>,
 
-    /// Which packets to drop, in the language of pcap.
+    /// Which packets to drop, as a pcap filter expression.
     #[arg(value_name = "EXPR", required = true)]
     pub expression: Vec<String>,
 }
@@ -94,7 +94,7 @@ pub struct RecordArgs {
     #[command(flatten)]
     pub queue: QueueArgs,
 
-    /// Stop after this many packets that are recorded.
+    /// Stop after having recorded this many packets.
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -110,7 +110,7 @@ pub struct RecordArgs {
     #[arg(value_name = "FILE.pcapng")]
     pub file: PathBuf,
 
-    /// Which packets to record, in the language of pcap; all, if it is not given.
+    /// Which packets to record, as a pcap filter expression; without one, all.
     #[arg(value_name = "EXPR")]
     pub expression: Vec<String>,
 }

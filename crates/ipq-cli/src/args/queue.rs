@@ -11,8 +11,8 @@ use crate::install::RuleRequest;
 /// Which queue to read, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct QueueArgs {
-    /// Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE. If it is not given,
-    /// the environment variable `IPQ_TRANSPORT` says it; else it is auto.
+    /// Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE. The default is what the
+    /// environment variable `IPQ_TRANSPORT` says, else auto.
     #[arg(long, value_name = "T")]
     pub transport: Option<TransportName>,
 
@@ -20,11 +20,11 @@ pub struct QueueArgs {
     #[arg(long, value_name = "FAMILY", default_value_t)]
     pub family: Families,
 
-    /// How many bytes of each packet at most, up to 65535; 0 for all of it.
+    /// Copy at most this many bytes of each packet, up to 65535; 0 copies all of it.
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub range: u32,
 
-    /// Stop when no packet came for this long, for example 500ms or 2m.
+    /// Stop when no packet has come for this long, for example 500ms or 2m.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub timeout: Option<Duration>,
 
@@ -36,11 +36,11 @@ pub struct QueueArgs {
     #[arg(long)]
     pub fail_open: bool,
 
-    /// Take packets as large as the stack has them (nfnetlink_queue).
+    /// Take GSO packets whole, larger than the MTU, instead of in segments (nfnetlink_queue).
     #[arg(long)]
     pub gso: bool,
 
-    /// Size of the receive buffer; if it is not given, it is made from the queue's length and the range.
+    /// Size of the socket's receive buffer; by default it follows from the queue's length and the range.
     #[arg(long, value_name = "BYTES")]
     pub rcvbuf: Option<usize>,
 

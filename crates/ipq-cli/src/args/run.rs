@@ -20,8 +20,8 @@ use super::transport::transport;
 #[command(after_help = AFTER_HELP)]
 pub struct RunArgs {
     /// Which kernel the program is to see: auto, nfqueue:N, unix:PATH or sim:FILE, where the file is a capture, or a
-    /// scenario if its name ends in .toml. If it is not given, the environment variable `IPQ_TRANSPORT` says it; else
-    /// it is auto.
+    /// scenario if its name ends in .toml. The default is what the environment variable
+    /// `IPQ_TRANSPORT` says, else auto.
     #[arg(long, value_name = "T")]
     pub transport: Option<TransportName>,
 
@@ -51,7 +51,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// The transport that is meant.
+    /// The transport that is asked for.
     pub(crate) fn transport(&self) -> Result<TransportName, String> {
         transport(self.transport.as_ref())
     }

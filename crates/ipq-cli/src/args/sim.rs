@@ -30,11 +30,11 @@ pub struct SimRunArgs {
     #[arg(value_name = "FILE.toml")]
     pub file: PathBuf,
 
-    /// The seed of all that looks random, decimal or 0x…; if it is not given, the file's.
+    /// The seed of all that looks random, decimal or 0x…; by default the file's.
     #[arg(long, value_name = "N", env = "IPQ_SIM_SEED", hide_env_values = true, value_parser = parse_number)]
     pub seed: Option<u64>,
 
-    /// Run it so often, each time with the next seed.
+    /// Run it this many times, each time with the next seed.
     #[arg(
         long,
         value_name = "N",

@@ -15,8 +15,8 @@ use super::transport::transport;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct StatusArgs {
-    /// Whose queues: with unix:PATH those of the kernel that is served there, else this machine's. If it is not given,
-    /// the environment variable `IPQ_TRANSPORT` says it.
+    /// Whose queues: with unix:PATH those of the kernel that is served there, else this machine's. The default
+    /// is what the environment variable `IPQ_TRANSPORT` says.
     #[arg(long, value_name = "T")]
     pub transport: Option<TransportName>,
 

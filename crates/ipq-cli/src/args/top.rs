@@ -29,7 +29,7 @@ pub struct TopArgs {
     #[arg(long, value_enum, default_value_t = VerdictArg::Accept)]
     pub verdict: VerdictArg,
 
-    /// Give the verdict only to packets that this expression of the pcap language means, and accept all others.
+    /// Give the verdict only to packets that match this pcap filter expression, and accept all others.
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<Filter>,
 

@@ -16,7 +16,7 @@ pub(super) enum Expression {
 pub(super) enum Test {
     Ip,
     Ip6,
-    /// The packet carries this protocol, over the IP versions that are meant.
+    /// The packet carries this protocol, over either of these versions of IP.
     Protocol {
         number: u8,
         over_ip: bool,

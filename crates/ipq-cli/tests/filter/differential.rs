@@ -112,7 +112,7 @@ fn same(expression: &str) -> usize {
     ours.len()
 }
 
-/// Expressions that some packet of the captures is meant by.
+/// Expressions that some packet of the captures matches.
 const TRUE_OF_SOME: &[&str] = &[
     "ip",
     "ip6",

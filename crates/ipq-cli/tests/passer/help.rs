@@ -24,7 +24,7 @@ fn explains_itself() {
     Commands:
       passer       Give every queued packet the same verdict, and show it
       dump         Look at queued packets without touching them: every one is accepted
-      drop         Drop queued packets that an expression means, and accept all others
+      drop         Drop queued packets that match a filter expression, and accept all others
       record       Record a queue to a file: every packet with what the kernel said of it and its
                    verdict
       replay       Put the packets of a capture through a rule offline, and report what would become of
@@ -57,8 +57,8 @@ fn explains_passer() {
 
     Options:
           --transport <T>
-              Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE. If
-              it is not given, the environment variable `IPQ_TRANSPORT` says it; else it is auto
+              Which kernel to talk to: auto, ip_queue, nfqueue:N, nfqueue:A-B, unix:PATH or sim:FILE.
+              The default is what the environment variable `IPQ_TRANSPORT` says, else auto
 
           --family <FAMILY>
               Which packets: ipv4, ipv6 or both
@@ -66,12 +66,12 @@ fn explains_passer() {
               [default: both]
 
           --range <BYTES>
-              How many bytes of each packet at most, up to 65535; 0 for all of it
+              Copy at most this many bytes of each packet, up to 65535; 0 copies all of it
 
               [default: 0]
 
           --timeout <DURATION>
-              Stop when no packet came for this long, for example 500ms or 2m
+              Stop when no packet has come for this long, for example 500ms or 2m
 
           --queue-maxlen <N>
               How many packets may wait for a verdict (nfnetlink_queue)
@@ -80,10 +80,10 @@ fn explains_passer() {
               Let packets pass when the queue is full, instead of dropping them (nfnetlink_queue)
 
           --gso
-              Take packets as large as the stack has them (nfnetlink_queue)
+              Take GSO packets whole, larger than the MTU, instead of in segments (nfnetlink_queue)
 
           --rcvbuf <BYTES>
-              Size of the receive buffer; if it is not given, it is made from the queue's length and the
+              Size of the socket's receive buffer; by default it follows from the queue's length and the
               range
 
           --install <RULE>
@@ -113,8 +113,8 @@ fn explains_passer() {
               [default: accept]
 
           --filter <EXPR>
-              Give the verdict only to packets that this expression of the pcap language means, and
-              accept all others
+              Give the verdict only to packets that match this pcap filter expression, and accept all
+              others
 
       -c, --count <N>
               Stop after this many packets

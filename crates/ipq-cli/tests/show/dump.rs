@@ -10,7 +10,7 @@ fn run(command: &str, capture: &str, args: &[&str]) -> Run {
 }
 
 #[test]
-fn the_packets_that_are_meant_are_shown_and_all_are_accepted() {
+fn the_packets_that_match_are_shown_and_all_are_accepted() {
     let run = run("dump", "ssh.pcap", &["-c", "2", "src", "port", "22"]).ended(0);
     assert_snapshot!(run.seen(&traffic("ssh.pcap")), @"
     10:50:09.916918 PRE_ROUTING in eth0 IP 223.132.53.222.22 > 202.108.87.165.62146: Flags [S.], seq 2455219014, ack 4082233689, win 28960, length 0
@@ -51,8 +51,8 @@ fn verbose_and_hex_show_more() {
 }
 
 #[test]
-fn what_is_written_has_the_packets_that_are_meant_and_what_is_known_of_them() {
-    let test = "what_is_written_has_the_packets_that_are_meant_and_what_is_known_of_them";
+fn what_is_written_has_the_packets_that_match_and_what_is_known_of_them() {
+    let test = "what_is_written_has_the_packets_that_match_and_what_is_known_of_them";
     let there = Capture::of_bytes(&[]);
     let written = there.beside("seen.pcapng");
     let path = written.to_str().unwrap();
@@ -79,7 +79,7 @@ fn tshark_lines(test: &str, file: &std::path::Path, fields: &[&str]) -> Option<V
 }
 
 #[test]
-fn drop_drops_what_is_meant_and_accepts_the_rest() {
+fn drop_drops_what_matches_and_accepts_the_rest() {
     let there = Capture::of_bytes(&[]);
     let log = there.beside("log.jsonl");
     let args = ["--json", "--log", log.to_str().unwrap(), "dst", "port", "22"];
@@ -103,8 +103,8 @@ fn passer_gives_its_verdict_only_to_packets_that_the_filter_means() {
     let packets = run.events("packet");
     assert_eq!(packets.len(), 54);
     for packet in packets {
-        let is_meant = packet["summary"].as_str().unwrap().contains(".22: ");
-        assert_eq!(packet["verdict"], if is_meant { "drop" } else { "accept" }, "{packet}");
+        let is_match = packet["summary"].as_str().unwrap().contains(".22: ");
+        assert_eq!(packet["verdict"], if is_match { "drop" } else { "accept" }, "{packet}");
     }
 }
 

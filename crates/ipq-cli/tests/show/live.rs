@@ -35,8 +35,8 @@ fn dump_lets_everything_pass_also_what_waits_at_its_end() {
 }
 
 #[test]
-fn drop_drops_what_is_meant() {
-    live("show::live::drop_drops_what_is_meant", &[ICMP], || {
+fn drop_drops_what_matches() {
+    live("show::live::drop_drops_what_matches", &[ICMP], || {
         let drop = ready(&["drop", "--json", "icmp[icmptype] = icmp-echo and dst 127.0.0.1"]);
         ping_is_answered("127.0.0.7");
         ping_is_not_answered("127.0.0.1");
@@ -77,8 +77,8 @@ fn dump_shows_ipv6_and_lets_it_pass() {
 }
 
 #[test]
-fn drop_drops_ipv6_that_is_meant() {
-    live("show::live::drop_drops_ipv6_that_is_meant", &[ICMP, ICMP6], || {
+fn drop_drops_ipv6_that_matches() {
+    live("show::live::drop_drops_ipv6_that_matches", &[ICMP, ICMP6], || {
         let drop = ready(&["drop", "--json", "ip6 and icmp6"]);
         ping_is_answered("127.0.0.1");
         ping_is_not_answered("::1");

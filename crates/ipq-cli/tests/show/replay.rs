@@ -101,7 +101,7 @@ fn a_packet_is_known_by_its_bytes_wherever_it_is() {
     packet 2 (in B 3): IP 10.0.0.1.40000 > 10.0.0.2.53: UDP, length 1: drop in A, accept in B
     packet 3: IP 10.0.0.1.40000 > 10.0.0.2.53: UDP, length 1: drop in A, not in B
     ");
-    assert_snapshot!(run.stderr, @"1 packets with the same verdict, 2 with another, 1 only in A, 0 only in B");
+    assert_snapshot!(run.stderr, @"1 packet with the same verdict, 2 with another, 1 only in A, 0 only in B");
     let run = compare(&logs[1], &logs[0], &[]).ended(1);
     assert_snapshot!(run.stdout, @"
     packet 2 (in B 1): IP 10.0.0.1.40000 > 10.0.0.2.53: UDP, length 1: accept in A, drop in B

@@ -203,12 +203,12 @@ fn a_program_that_starts_late_misses_what_came_before() {
 }
 
 #[test]
-fn every_nth_packet_that_is_meant_is_dropped() {
+fn every_nth_packet_that_matches_is_dropped() {
     let text = "[[rule]]\nhook = \"LOCAL_OUT\"\ntarget = \"queue\"\n\
                 [application]\nname = \"drop\"\nevery = 3\nmatch = { destination-port = 9 }\n\
-                [[traffic]]\nname = \"meant\"\nkind = \"udp\"\nfrom = \"here\"\nto = \"here\"\nport = 9\ncount = 10\n\
+                [[traffic]]\nname = \"matching\"\nkind = \"udp\"\nfrom = \"here\"\nto = \"here\"\nport = 9\ncount = 10\n\
                 [[traffic]]\nname = \"other\"\nkind = \"udp\"\nfrom = \"here\"\nto = \"here\"\nport = 10\ncount = 10\n\
-                [[expect]]\nthat = \"meant.received\"\nequals = 7\n\
+                [[expect]]\nthat = \"matching.received\"\nequals = 7\n\
                 [[expect]]\nthat = \"other.received\"\nequals = 10\n";
     run(&written(text).path, &[]).was_silent();
 }

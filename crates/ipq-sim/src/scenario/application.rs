@@ -64,9 +64,9 @@ pub enum ApplicationName {
     /// It accepts packets.
     #[default]
     Pass,
-    /// It drops those that are meant.
+    /// It drops those that match.
     Drop,
-    /// It changes those that are meant, and accepts them.
+    /// It changes those that match, and accepts them.
     Mangle,
 }
 
@@ -114,17 +114,17 @@ impl Application {
         (self.copy == CopyName::Packet).then_some(self.range)
     }
 
-    /// The packets that are meant, by their bytes. All others pass.
+    /// Which packets match, by their bytes. All others pass.
     pub fn condition(&self) -> Match {
         self.condition.condition()
     }
 
-    /// The share of these packets that are meant, drawn from the seed.
+    /// The share of these packets that are chosen, drawn from the seed.
     pub fn rate(&self) -> Option<f64> {
         self.rate.as_ref().map(|rate| *rate.as_ref())
     }
 
-    /// Only each of them whose number is a multiple of this is meant.
+    /// Only each of them whose number is a multiple of this is chosen.
     pub fn every(&self) -> Option<u64> {
         self.every.as_ref().map(|every| *every.as_ref())
     }
@@ -141,7 +141,7 @@ impl Application {
             return Err(Problem::at(rate.span(), "a rate is between 0 and 1"));
         }
         if let Some(every) = self.every.as_ref().filter(|every| *every.as_ref() == 0) {
-            let text = "every packet is meant, or every 2nd, but not every 0th";
+            let text = "every packet can be chosen, or every 2nd, but not every 0th";
             return Err(Problem::at(every.span(), text));
         }
         self.check_condition()?;

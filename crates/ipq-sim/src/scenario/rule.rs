@@ -1,4 +1,4 @@
-//! The rules of a scenario: [`RuleTable`], and what packets are meant: [`ConditionTable`].
+//! The rules of a scenario: [`RuleTable`], and which packets match: [`ConditionTable`].
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -25,7 +25,7 @@ pub(super) struct RuleTable {
     pub(super) target: Target,
 }
 
-/// Which packets are meant: those that meet all of it.
+/// Which packets match: those that meet all of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct ConditionTable {

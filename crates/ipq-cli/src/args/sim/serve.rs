@@ -34,7 +34,7 @@ pub struct SimServeArgs {
     #[arg(long, value_name = "FILE.toml")]
     pub scenario: Option<PathBuf>,
 
-    /// The seed of all that looks random in a scenario, decimal or 0x…; if it is not given, the file's.
+    /// The seed of all that looks random in a scenario, decimal or 0x…; by default the file's.
     #[arg(long, value_name = "N", env = "IPQ_SIM_SEED", hide_env_values = true, value_parser = parse_number)]
     pub seed: Option<u64>,
 
@@ -46,8 +46,8 @@ pub struct SimServeArgs {
     #[arg(long, value_enum, default_value_t)]
     pub start: StartArg,
 
-    /// The queue that programs take which leave it to the server: ip_queue, nfqueue:N or nfqueue:A-B. If it is not given,
-    /// the scenario's, or ip_queue.
+    /// The queue of programs that leave the choice to the server: ip_queue, nfqueue:N or nfqueue:A-B. By default the
+    /// scenario's, or ip_queue.
     #[arg(long, value_name = "QUEUE", value_parser = parse_queue)]
     pub queue: Option<Queues>,
 

@@ -1,12 +1,14 @@
 //! What the tests across the crates of ipq share: the recordings of a real kernel as values and their replay, and networks
-//! of the real kernel to be alone in, with other hosts at the end of a wire.
+//! of the real kernel to be alone in, with other hosts at the end of a wire, and the programs that are run there.
 
 #![forbid(unsafe_code)]
 
 pub mod conformance;
 pub mod host;
 pub mod namespace;
+pub mod programs;
 pub mod recording;
+pub mod running;
 
 /// Makes tests of these functions, on each kernel that there is: `real::run` and `simulated::run` of the test crate give
 /// them its network.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use ipq_tests::namespace::Skipped;
 
-use crate::build::{Library, library_flags, needs, prefix, succeed};
+use ipq_tests::programs::{Library, library_flags, needs, prefix, succeed};
 
 /// Compilers and dialects.
 const DIALECTS: [(&str, &[&str]); 7] = [

@@ -8,7 +8,6 @@
 #[macro_use(on_every_kernel)]
 extern crate ipq_tests;
 
-mod build;
 mod headers;
 mod manuals;
 mod memory;
@@ -16,6 +15,5 @@ mod network;
 mod privileges;
 mod programs;
 mod real;
-mod running;
 mod simulated;
 mod symbols;

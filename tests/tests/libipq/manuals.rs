@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ipq_tests::namespace::Skipped;
 
-use crate::build::{needs, prefix, succeed};
+use ipq_tests::programs::{needs, prefix, succeed};
 
 #[test]
 fn are_without_a_fault() {

@@ -3,9 +3,9 @@
 use ipq_proto::Family::{Ipv4, Ipv6};
 use ipq_tests::namespace::{Outcome, Skipped};
 
-use crate::build::{Build, built, needs, program};
 use crate::network::Network;
-use crate::running::Running;
+use ipq_tests::programs::{Build, built, needs, program};
+use ipq_tests::running::Running;
 
 /// Whose calls are looked at: reads and writes outside of what there is, use of what nobody has written, memory that is
 /// never given back.

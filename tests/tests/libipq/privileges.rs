@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use ipq_tests::namespace::{Outcome, Skipped};
 
-use crate::build::{Build, Language, Library, program};
+use ipq_tests::programs::{Build, Language, Library, program};
 
 /// The library is in the program: the loader would not look for it where it is, for a program like this.
 const WHOLE: Build = Build { language: Language::C, library: Library::Static };

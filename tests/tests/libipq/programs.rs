@@ -3,9 +3,9 @@
 use ipq_proto::Family::{Ipv4, Ipv6};
 use ipq_tests::namespace::{Outcome, Skipped};
 
-use crate::build::{Build, program, root};
 use crate::network::Network;
-use crate::running::Running;
+use ipq_tests::programs::{Build, program, root};
+use ipq_tests::running::Running;
 
 on_every_kernel! {
     passes_packets_with_every_call,

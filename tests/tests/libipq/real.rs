@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_millis(200);
 /// Runs `body`, the whole of the test with this path, in a network of its own.
 pub(crate) fn run(path: &str, body: impl FnOnce(&mut dyn Network) -> Outcome) {
     // What is built is built here, and not in a child that has another user.
-    if let Err(Skipped(reason)) = crate::build::prefix() {
+    if let Err(Skipped(reason)) = ipq_tests::programs::prefix() {
         eprintln!("skipped: {path}: {reason}");
         return;
     }

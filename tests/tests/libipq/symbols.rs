@@ -6,7 +6,7 @@ use std::process::Command;
 
 use ipq_tests::namespace::Skipped;
 
-use crate::build::{needs, prefix, root, succeed};
+use ipq_tests::programs::{needs, prefix, root, succeed};
 
 /// The symbols of the original, and where they are.
 const ORIGINAL: [(&str, char); 12] = [

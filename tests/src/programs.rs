@@ -1,4 +1,6 @@
-//! The library in a place of its own, and programs built against it there.
+//! Programs that tests run: the command-line program, and those in C, built against the library in a place of its own.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
 
 use std::env;
 use std::fs::{self, File};
@@ -6,23 +8,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use ipq_tests::namespace::Skipped;
+use crate::namespace::{Skipped, is_inside};
 
 /// In which language a program is compiled, and with which library it is linked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Build {
-    pub(crate) language: Language,
-    pub(crate) library: Library,
+pub struct Build {
+    /// Its language.
+    pub language: Language,
+    /// Its library.
+    pub library: Library,
 }
 
+/// A language that a program is compiled in.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Language {
+pub enum Language {
+    /// C.
     C,
+    /// C++.
     Cxx,
 }
 
+/// Which library a program is linked with.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Library {
+pub enum Library {
+    /// The shared one.
     Shared,
     /// The static one, in a program that has no other library either.
     Static,
@@ -30,9 +39,10 @@ pub(crate) enum Library {
 
 impl Build {
     /// The usual one.
-    pub(crate) const USUAL: Self = Self { language: Language::C, library: Library::Shared };
+    pub const USUAL: Self = Self { language: Language::C, library: Library::Shared };
 
-    pub(crate) const ALL: [Self; 4] = [
+    /// All that there are.
+    pub const ALL: [Self; 4] = [
         Self::USUAL,
         Self { language: Language::C, library: Library::Static },
         Self { language: Language::Cxx, library: Library::Shared },
@@ -44,35 +54,89 @@ impl Build {
 const WARNINGS: [&str; 3] = ["-Wall", "-Wextra", "-Werror"];
 
 /// Where the library is installed, by `cargo xtask install-c`.
-pub(crate) fn prefix() -> Result<&'static Path, Skipped> {
+///
+/// # Errors
+///
+/// If there is no C compiler.
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn prefix() -> Result<&'static Path, Skipped> {
     static PREFIX: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let prefix = PREFIX.get_or_init(|| {
         needs("cc", "--version")?;
-        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libipq");
-        // Another process may be at it; and a child in a namespace has it from its parent.
-        let lock = File::create(prefix.with_extension("lock")).unwrap();
-        lock.lock().unwrap();
-        if !ipq_tests::namespace::is_inside() {
-            install(&prefix);
-        }
+        let prefix = profile().parent().unwrap().join("tmp").join("libipq");
+        once(&prefix.with_extension("lock"), || {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["xtask", "install-c", "--profile", "dev", "--prefix"]).arg(&prefix);
+            succeed(cargo.current_dir(root()));
+        });
         Ok(prefix)
     });
     prefix.as_deref().map_err(|reason| Skipped(reason.clone()))
 }
 
-fn install(prefix: &Path) {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["xtask", "install-c", "--profile", "dev", "--prefix"]).arg(prefix);
-    succeed(cargo.current_dir(root()));
+/// The command-line program, built as the test is, with what `ipq-cli run` needs beside it.
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn cli() -> &'static Path {
+    static CLI: OnceLock<PathBuf> = OnceLock::new();
+    CLI.get_or_init(|| {
+        let directory = profile();
+        once(&directory.join("ipq-cli.lock"), || {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--locked", "-p", "ipq-cli", "-p", "ipq-preload"]);
+            let name = directory.file_name().unwrap();
+            cargo.arg("--profile").arg(if name == "debug" { "dev".as_ref() } else { name });
+            succeed(cargo.current_dir(root()));
+        });
+        directory.join("ipq-cli")
+    })
+}
+
+/// Where cargo has put what it built this test with.
+fn profile() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    // In its directory `deps`.
+    test.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Does something that another process may be at; and a child in a namespace has it from its parent.
+fn once(lock: &Path, body: impl FnOnce()) {
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    let lock = File::create(lock).unwrap();
+    lock.lock().unwrap();
+    if !is_inside() {
+        body();
+    }
 }
 
 /// The program of `tests/c` with this name, built in this way.
-pub(crate) fn program(name: &str, build: Build) -> Result<PathBuf, Skipped> {
+///
+/// # Errors
+///
+/// If the compiler or pkg-config is missing.
+///
+/// # Panics
+///
+/// If it does not compile.
+pub fn program(name: &str, build: Build) -> Result<PathBuf, Skipped> {
     built(name, build, &[])
 }
 
 /// The same with more options for the compiler, which are those of the linker as well.
-pub(crate) fn built(name: &str, build: Build, options: &[&str]) -> Result<PathBuf, Skipped> {
+///
+/// # Errors
+///
+/// If the compiler or pkg-config is missing.
+///
+/// # Panics
+///
+/// If it does not compile.
+pub fn built(name: &str, build: Build, options: &[&str]) -> Result<PathBuf, Skipped> {
     let compiler = match build.language {
         Language::C => "cc",
         Language::Cxx => "c++",
@@ -103,7 +167,15 @@ pub(crate) fn built(name: &str, build: Build, options: &[&str]) -> Result<PathBu
 }
 
 /// What pkg-config says of the library.
-pub(crate) fn library_flags(library: Library) -> Result<Vec<String>, Skipped> {
+///
+/// # Errors
+///
+/// If it is missing.
+///
+/// # Panics
+///
+/// If it says nothing.
+pub fn library_flags(library: Library) -> Result<Vec<String>, Skipped> {
     needs("pkg-config", "--version").map_err(Skipped)?;
     let mut command = Command::new("pkg-config");
     command.env("PKG_CONFIG_PATH", prefix()?.join("lib/pkgconfig"));
@@ -116,12 +188,16 @@ pub(crate) fn library_flags(library: Library) -> Result<Vec<String>, Skipped> {
 }
 
 /// The top of the project.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// Runs a program that must succeed.
-pub(crate) fn succeed(command: &mut Command) -> Output {
+///
+/// # Panics
+///
+/// If it does not.
+pub fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
@@ -129,7 +205,11 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
 }
 
 /// Whether a program is there; the error says that it is not.
-pub(crate) fn needs(program: &str, argument: &str) -> Result<(), String> {
+///
+/// # Errors
+///
+/// If it is not.
+pub fn needs(program: &str, argument: &str) -> Result<(), String> {
     let asked = Command::new(program).arg(argument).output();
     asked.map(|_| ()).map_err(|error| format!("{program}: {error}"))
 }

@@ -1,15 +1,17 @@
 //! A program of `tests/c` while it runs: [`Running`].
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test")]
+
 use core::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::build::prefix;
+use crate::programs::prefix;
 
-/// It is killed when dropped.
+/// A program while it runs. It is killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
     /// What it has printed so far.
@@ -18,12 +20,11 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a program with this transport; `through` is what runs it, if it does not run by itself.
-    pub(crate) fn start(
-        transport: &str,
-        through: &[&str],
-        program: &Path,
-        arguments: &[&str],
-    ) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start(transport: &str, through: &[&str], program: &Path, arguments: &[&str]) -> Self {
         let mut words = through.iter().map(Path::new).chain([program]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(arguments);
@@ -37,8 +38,12 @@ impl Running {
     }
 
     /// Reads what it prints up to this line.
+    ///
+    /// # Panics
+    ///
+    /// If it ends before.
     #[track_caller]
-    pub(crate) fn wait_for(&mut self, line: &str) {
+    pub fn wait_for(&mut self, line: &str) {
         loop {
             let start = self.printed.len();
             let len = self.stdout.read_line(&mut self.printed).unwrap();
@@ -50,8 +55,12 @@ impl Running {
     }
 
     /// Waits for its end, which must be a success; returns what it has printed.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
     #[track_caller]
-    pub(crate) fn finish(mut self) -> String {
+    pub fn finish(mut self) -> String {
         self.stdout.read_to_string(&mut self.printed).unwrap();
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}\n{}", self.everything());

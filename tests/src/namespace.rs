@@ -5,6 +5,7 @@
 use core::fmt;
 use std::env;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::Command;
 
 /// Why a test cannot be done.
@@ -30,6 +31,9 @@ const WRAPPERS: [&[&str]; 2] =
 /// A user namespace that owns no network.
 const STRANGER: &[&str] = &["unshare", "--user", "--map-root-user"];
 
+/// How the lines begin that a child says to whoever runs the tests: what could not be done, and what was measured.
+const PASSED_ON: [&str; 2] = ["skipped: ", "load: "];
+
 /// Runs `body`, the whole of the test with this path, in a child of this program that has its own network.
 pub fn run(path: &str, body: impl FnOnce() -> Outcome) {
     run_behind(path, &[], body);
@@ -40,6 +44,19 @@ pub fn run_unprivileged(path: &str, body: impl FnOnce() -> Outcome) {
     run_behind(path, STRANGER, body);
 }
 
+/// The same in the network of this process: a process of its own, where nobody else takes memory, descriptors and signals.
+///
+/// # Panics
+///
+/// If `body` does.
+pub fn run_alone(path: &str, body: impl FnOnce() -> Outcome) {
+    let (_, test) = path.split_once("::").unwrap();
+    if is_in_child_of(test) {
+        return in_child(test, body);
+    }
+    again(test, &[]);
+}
+
 /// Whether this is such a child.
 pub fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
@@ -47,19 +64,31 @@ pub fn is_inside() -> bool {
 
 fn run_behind(path: &str, behind: &[&'static str], body: impl FnOnce() -> Outcome) {
     let (_, test) = path.split_once("::").unwrap();
-    if env::var_os(INSIDE).is_some_and(|inside| inside == test) {
-        if let Err(reason) = body() {
-            skip(test, &reason);
-        }
-        return;
+    if is_in_child_of(test) {
+        return in_child(test, body);
     }
-    let wrapper = match wrapper(behind) {
-        Ok(wrapper) => wrapper,
-        Err(reason) => return skip(test, &reason),
-    };
-    let child = Command::new(wrapper[0])
-        .args(&wrapper[1..])
-        .arg(env::current_exe().unwrap())
+    match wrapper(behind) {
+        Ok(wrapper) => again(test, &wrapper),
+        Err(reason) => skip(test, &reason),
+    }
+}
+
+fn is_in_child_of(test: &str) -> bool {
+    env::var_os(INSIDE).is_some_and(|inside| inside == test)
+}
+
+fn in_child(test: &str, body: impl FnOnce() -> Outcome) {
+    if let Err(reason) = body() {
+        skip(test, &reason);
+    }
+}
+
+/// Runs this test again, in a child behind this command.
+fn again(test: &str, wrapper: &[&'static str]) {
+    let this = env::current_exe().unwrap();
+    let mut words = wrapper.iter().map(Path::new).chain([this.as_path()]);
+    let child = Command::new(words.next().unwrap())
+        .args(words)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, test)
         .output()
@@ -71,7 +100,8 @@ fn run_behind(path: &str, behind: &[&'static str], body: impl FnOnce() -> Outcom
         "{test} inside {wrapper:?}: {}\n{stdout}\n{stderr}",
         child.status,
     );
-    for line in stderr.lines().filter(|line| line.starts_with("skipped: ")) {
+    let is_for_us = |line: &&str| PASSED_ON.iter().any(|prefix| line.starts_with(prefix));
+    for line in stderr.lines().filter(is_for_us) {
         let _ = writeln!(io::stderr(), "{line}");
     }
 }

@@ -8,6 +8,7 @@ mod fuzz;
 mod golden;
 mod install;
 mod install_c;
+mod load;
 mod place;
 mod tidy;
 mod tool;
@@ -46,6 +47,8 @@ enum Task {
     Conformance,
     /// Run the fuzz targets, one after the other (needs cargo-fuzz and a nightly compiler).
     Fuzz(fuzz::Args),
+    /// Run the tests under load and failure in their long form, and print what they have measured.
+    Load(load::Args),
     /// Measure ipq and its peers on the kernel's queue, in a network namespace made for it.
     BenchKernel(bench_kernel::Args),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
             tool::run(cargo("run --quiet --package ipq-tests --bin ipq-conformance"))
         }
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Load(args) => load::run(&args),
         Task::BenchKernel(args) => bench_kernel::run(&args),
     };
     match outcome {

@@ -31,7 +31,7 @@ macro_rules! targets {
 targets! {
     ipq_proto::fuzzing: decode_any, netlink_framing, round_trip;
     ipq_sys::fuzzing: served_frames;
-    ipq_sim::fuzzing: captures;
+    ipq_sim::fuzzing: captures, operations, user_bytes;
 }
 
 /// Makes a program of the target `$name`: a fuzz target under `cfg(fuzzing)`, else one that takes files.

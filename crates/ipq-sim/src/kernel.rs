@@ -1,5 +1,6 @@
 //! The simulated kernel as its user holds it: [`Kernel`].
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use core::fmt;
@@ -13,14 +14,14 @@ use ipq_sys::{
 
 use crate::action::Action;
 use crate::builder::Builder;
-use crate::capture::{CaptureError, Entry, Timestamp};
+use crate::capture::{CaptureError, Entry, Reader, Timestamp};
 use crate::device::Device;
 use crate::extras::Extras;
 use crate::fate::{Fate, Outcome, Totals};
 use crate::machine::{Event, Machine};
 use crate::nfqueue::{Nfqueues, Owner};
 use crate::record::Datagram;
-use crate::replay::Replay;
+use crate::replay::{Entries, Given, Replay};
 use crate::rule::{Match, Table, Target};
 use crate::socket::{Socket, SocketOptions};
 use crate::trace::{QueueId, TraceEntry, TraceEvent};
@@ -144,9 +145,27 @@ impl Kernel {
     where
         I: Iterator<Item = Result<Entry, CaptureError>> + Send + 'static,
     {
+        self.start_replay(device, Box::new(Given(capture)))
+    }
+
+    /// The same, for a capture file: its packets are read into the memory of such as have ended, so that a run of any length
+    /// allocates nothing for a packet.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such device.
+    pub fn replay_file<R: io::Read + Send + 'static>(
+        &self,
+        device: &str,
+        capture: Reader<R>,
+    ) -> Replay {
+        self.start_replay(device, Box::new(capture))
+    }
+
+    fn start_replay(&self, device: &str, entries: Box<dyn Entries>) -> Replay {
         let mut machine = self.lock();
         let device = machine.devices.index(device);
-        let index = machine.start_replay(Box::new(capture), device);
+        let index = machine.start_replay(entries, device);
         Replay::new(self.clone(), index)
     }
 
@@ -304,6 +323,20 @@ impl Kernel {
     /// built only to [count](Builder::count_only) them.
     pub fn take_outcomes(&self) -> Vec<Outcome> {
         self.lock().outcomes.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// Shows `each` what [`take_outcomes`](Self::take_outcomes) would give, and keeps the memory for packets to come: so that
+    /// a run of any length allocates nothing for a packet.
+    pub fn drain_outcomes(&self, each: impl FnMut(&Outcome)) {
+        let mut ended = self.take_outcomes();
+        ended.iter().for_each(each);
+        let machine = &mut *self.lock();
+        for outcome in ended.drain(..) {
+            machine.buffers.give(outcome.data);
+        }
+        if let Some(outcomes) = machine.outcomes.as_mut().filter(|outcomes| outcomes.is_empty()) {
+            *outcomes = ended;
+        }
     }
 
     /// How many packets there were, and what became of them.

@@ -24,11 +24,17 @@ use crate::trace::TraceEvent;
 impl Machine {
     /// A packet that enters this kernel from outside, and is counted from now on.
     pub(crate) fn new_packet(&mut self, family: Family, data: &[u8]) -> Packet {
+        let data = self.buffers.copy(data);
+        self.new_packet_of(family, data)
+    }
+
+    /// The same, of bytes that are the packet's own.
+    pub(crate) fn new_packet_of(&mut self, family: Family, data: Vec<u8>) -> Packet {
         self.totals.entered += 1;
         Packet {
             number: self.totals.entered,
             family,
-            data: self.buffers.copy(data),
+            data,
             mark: 0,
             priority: 0,
             timestamp: None,

@@ -1,8 +1,10 @@
 //! Captures whose packets come in: [`Replay`], and what the kernel keeps of each.
 
 use core::fmt;
+use std::io;
 
-use crate::capture::{CaptureError, CapturedPacket, Entry, MalformedReason};
+use crate::buffers::Buffers;
+use crate::capture::{CaptureError, CapturedPacket, Entry, MalformedReason, Reader};
 use crate::device::DeviceIndex;
 use crate::kernel::Kernel;
 use crate::machine::{Event, Machine};
@@ -68,9 +70,36 @@ impl Replay {
 #[derive(Debug, Default)]
 pub(crate) struct Replays(Vec<Source>);
 
+/// Where the packets of a replay come from.
+pub(crate) trait Entries: Send {
+    /// The next one. A packet has its bytes in the memory of `buffer`, and takes it.
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Option<Result<Entry, CaptureError>>;
+}
+
+impl<R: io::Read + Send> Entries for Reader<R> {
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Option<Result<Entry, CaptureError>> {
+        self.next_in(buffer)
+    }
+}
+
+/// Those that an iterator gives. Their bytes are copied, since nobody would take their memory when they have ended.
+pub(crate) struct Given<I>(pub(crate) I);
+
+impl<I: Iterator<Item = Result<Entry, CaptureError>> + Send> Entries for Given<I> {
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Option<Result<Entry, CaptureError>> {
+        let mut entry = self.0.next()?;
+        if let Ok(Entry::Packet(packet)) = &mut entry {
+            buffer.clear();
+            buffer.extend_from_slice(&packet.data);
+            packet.data = core::mem::take(buffer);
+        }
+        Some(entry)
+    }
+}
+
 /// A capture, read as far as the next packet.
 struct Source {
-    entries: Box<dyn Iterator<Item = Result<Entry, CaptureError>> + Send>,
+    entries: Box<dyn Entries>,
     device: DeviceIndex,
     next: Option<CapturedPacket>,
     status: ReplayStatus,
@@ -80,9 +109,10 @@ struct Source {
 
 impl Source {
     /// Reads on to the next packet.
-    fn advance(&mut self) -> Option<&CapturedPacket> {
+    fn advance(&mut self, buffers: &mut Buffers) -> Option<&CapturedPacket> {
         self.next = None;
-        for entry in self.entries.by_ref() {
+        let mut buffer = buffers.take();
+        while let Some(entry) = self.entries.next(&mut buffer) {
             match entry {
                 Ok(Entry::Packet(packet)) => return Some(self.next.insert(packet)),
                 Ok(Entry::NotIp { .. }) => self.status.skipped += 1,
@@ -97,6 +127,7 @@ impl Source {
                 }
             }
         }
+        buffers.give(buffer);
         None
     }
 }
@@ -109,11 +140,7 @@ impl fmt::Debug for Source {
 
 impl Machine {
     /// Lets the packets of `entries` come in by `device`, each at its time.
-    pub(crate) fn start_replay(
-        &mut self,
-        entries: Box<dyn Iterator<Item = Result<Entry, CaptureError>> + Send>,
-        device: DeviceIndex,
-    ) -> usize {
+    pub(crate) fn start_replay(&mut self, entries: Box<dyn Entries>, device: DeviceIndex) -> usize {
         let index = self.replays.0.len();
         self.replays.0.push(Source {
             entries,
@@ -133,7 +160,7 @@ impl Machine {
         let Some(captured) = source.next.take() else { return };
         source.status.entered += 1;
         let device = source.device;
-        let mut packet = self.new_packet(captured.family, &captured.data);
+        let mut packet = self.new_packet_of(captured.family, captured.data);
         packet.timestamp = Some(captured.timestamp);
         packet.link = Link { hw_type: captured.hardware_type, address: captured.hardware_address };
         // A capture taken where the packet was made shows checksums that the hardware was still to fill in, and
@@ -145,9 +172,8 @@ impl Machine {
     }
 
     fn plan_next_of(&mut self, index: usize) {
-        let Some(timestamp) = self.replays.0[index].advance().map(|packet| packet.timestamp) else {
-            return;
-        };
+        let Some(next) = self.replays.0[index].advance(&mut self.buffers) else { return };
+        let timestamp = next.timestamp;
         let time = self.due(timestamp);
         self.plan(time, Event::Replay(index));
     }

@@ -114,7 +114,7 @@ impl Simulation {
         let reader: Reader<BufReader<File>> = Reader::open(path)?;
         let kernel = Kernel::builder().device(Device::ethernet("eth0")).build();
         kernel.rule(Hook::PreRouting, Match::any(), Target::Queue);
-        let replay = kernel.replay("eth0", reader);
+        let replay = kernel.replay_file("eth0", reader);
         Ok(Self { replays: vec![replay], ..Self::new(kernel, FaultPlan::default()) })
     }
 

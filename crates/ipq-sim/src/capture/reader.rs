@@ -74,6 +74,12 @@ impl<R: io::Read> Reader<R> {
         self.advance(record)
     }
 
+    /// The same as [`next`](Iterator::next), with a packet in the memory of `buffer`, which it takes: so that nothing need be
+    /// allocated for a packet.
+    pub(crate) fn next_in(&mut self, buffer: &mut Vec<u8>) -> Option<Result<Entry, CaptureError>> {
+        self.advance(|number, frame| entry(number, frame, buffer))
+    }
+
     /// Goes on by one record, and has `take` make something of it and its number.
     fn advance<T>(
         &mut self,
@@ -105,7 +111,7 @@ impl<R: io::Read> Iterator for Reader<R> {
     type Item = Result<Entry, CaptureError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.advance(entry)
+        self.next_in(&mut Vec::new())
     }
 }
 
@@ -150,26 +156,32 @@ fn record(number: u64, frame: Result<Frame<'_>, MalformedReason>) -> Record {
     }
 }
 
-fn entry(number: u64, frame: Result<Frame<'_>, MalformedReason>) -> Entry {
-    match frame.and_then(|frame| packet(number, &frame)) {
+fn entry(number: u64, frame: Result<Frame<'_>, MalformedReason>, buffer: &mut Vec<u8>) -> Entry {
+    match frame.and_then(|frame| packet(number, &frame, buffer)) {
         Ok(Some(packet)) => Entry::Packet(packet),
         Ok(None) => Entry::NotIp { number },
         Err(reason) => Entry::Malformed { number, reason },
     }
 }
 
-fn packet(number: u64, frame: &Frame<'_>) -> Result<Option<CapturedPacket>, MalformedReason> {
+fn packet(
+    number: u64,
+    frame: &Frame<'_>,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<CapturedPacket>, MalformedReason> {
     let Some(payload) = frame.payload()? else {
         return Ok(None);
     };
     let datagram = Datagram::parse(&payload)?;
+    buffer.clear();
+    buffer.extend_from_slice(datagram.data);
     Ok(Some(CapturedPacket {
         number,
         timestamp: frame.timestamp,
         family: datagram.family,
         hardware_type: payload.hardware_type,
         hardware_address: payload.hardware_address,
-        data: datagram.data.to_vec(),
+        data: core::mem::take(buffer),
         cut: datagram.cut,
     }))
 }

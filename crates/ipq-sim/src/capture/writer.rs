@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use pcap_parser::pcap::{LegacyPcapBlock, PcapHeader};
+use pcap_parser::pcap::PcapHeader;
 use pcap_parser::{Linktype, ToVec};
 
 use super::error::{CaptureError, CaptureErrorKind};
@@ -84,7 +84,9 @@ impl<W: io::Write> Writer<W> {
             network: Linktype(link_type.0.into()),
             ..PcapHeader::new()
         };
-        write(&mut inner, &header, &[]).map_err(CaptureError::writing)?;
+        let header = header.to_vec_raw().map_err(io::Error::other);
+        let written = header.and_then(|header| inner.write_all(&header));
+        written.map_err(|error| CaptureError::writing(error.into()))?;
         Ok(Self { inner, precision, path: None, n_packets: 0 })
     }
 
@@ -146,31 +148,20 @@ impl<W: io::Write> Writer<W> {
     ) -> Result<(), CaptureErrorKind> {
         let seconds = u32::try_from(timestamp.seconds());
         let captured = u32::try_from(packet.len()).unwrap_or(u32::MAX).min(SNAP_LEN);
-        let header = LegacyPcapBlock {
-            ts_sec: seconds.map_err(|_| CaptureErrorKind::Time(timestamp))?,
-            ts_usec: match self.precision {
-                Precision::Microseconds => timestamp.nanoseconds() / 1000,
-                Precision::Nanoseconds => timestamp.nanoseconds(),
-            },
-            caplen: captured,
-            origlen: u32::try_from(original_len).unwrap_or(u32::MAX),
-            // Written apart, so that it need not be copied.
-            data: &[],
+        let seconds = seconds.map_err(|_| CaptureErrorKind::Time(timestamp))?;
+        let fraction = match self.precision {
+            Precision::Microseconds => timestamp.nanoseconds() / 1000,
+            Precision::Nanoseconds => timestamp.nanoseconds(),
         };
+        let original = u32::try_from(original_len).unwrap_or(u32::MAX);
+        // In the order of the file header; the library would allocate for it.
+        let header = [seconds, fraction, captured, original].map(u32::to_le_bytes);
         let captured_len = super::order::to_usize(captured);
-        write(&mut self.inner, &header, packet.get(..captured_len).unwrap_or(packet))
+        self.inner.write_all(header.as_flattened())?;
+        Ok(self.inner.write_all(packet.get(..captured_len).unwrap_or(packet))?)
     }
 
     fn error(&self, kind: CaptureErrorKind) -> CaptureError {
         CaptureError::writing(kind).in_file(self.path.as_deref())
     }
-}
-
-fn write(
-    inner: &mut impl io::Write,
-    header: &impl ToVec,
-    packet: &[u8],
-) -> Result<(), CaptureErrorKind> {
-    inner.write_all(&header.to_vec_raw().map_err(io::Error::other)?)?;
-    Ok(inner.write_all(packet)?)
 }

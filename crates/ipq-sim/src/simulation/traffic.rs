@@ -114,7 +114,7 @@ pub(super) fn start(
             }
             Traffic::Capture { file, device } => {
                 let reader: Reader<BufReader<File>> = Reader::open(directory.join(file))?;
-                let replay = kernel.replay(device, reader);
+                let replay = kernel.replay_file(device, reader);
                 replays.push(replay.clone());
                 Started::Replay(replay)
             }

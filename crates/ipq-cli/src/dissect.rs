@@ -1,6 +1,6 @@
 //! What a packet is, in the words of tcpdump: [`Dissection`].
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use etherparse::{
     Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice,
@@ -83,6 +83,17 @@ fn write_packet(f: &mut fmt::Formatter<'_>, sliced: &LaxSlicedPacket<'_>) -> fmt
 }
 
 fn write_tcp(f: &mut fmt::Formatter<'_>, tcp: &TcpSlice<'_>) -> fmt::Result {
+    f.write_str("Flags [")?;
+    write_flags(f, tcp)?;
+    write!(f, "], seq {}", tcp.sequence_number())?;
+    if tcp.ack() {
+        write!(f, ", ack {}", tcp.acknowledgment_number())?;
+    }
+    write!(f, ", win {}, length {}", tcp.window_size(), tcp.payload().len())
+}
+
+/// The letters of the flags that are set, as tcpdump has them.
+fn write_flags(f: &mut fmt::Formatter<'_>, tcp: &TcpSlice<'_>) -> fmt::Result {
     let flags = [
         (tcp.fin(), 'F'),
         (tcp.syn(), 'S'),
@@ -93,15 +104,12 @@ fn write_tcp(f: &mut fmt::Formatter<'_>, tcp: &TcpSlice<'_>) -> fmt::Result {
         (tcp.ece(), 'E'),
         (tcp.cwr(), 'W'),
     ];
-    let shown: String =
-        flags.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect();
-    let flags = if shown.is_empty() { "none" } else { &shown };
-    let len = tcp.payload().len();
-    write!(f, "Flags [{flags}], seq {}", tcp.sequence_number())?;
-    if tcp.ack() {
-        write!(f, ", ack {}", tcp.acknowledgment_number())?;
+    let mut shown =
+        flags.iter().filter(|(is_set, _)| *is_set).map(|&(_, letter)| letter).peekable();
+    if shown.peek().is_none() {
+        return f.write_str("none");
     }
-    write!(f, ", win {}, length {len}", tcp.window_size())
+    shown.try_for_each(|letter| f.write_char(letter))
 }
 
 fn write_udp(f: &mut fmt::Formatter<'_>, udp: &UdpSlice<'_>) -> fmt::Result {

@@ -11,6 +11,8 @@ use ipq::{
     TransportName, Verdict,
 };
 
+use ipq_sim::Outcome;
+
 use crate::args::{QueueArgs, is_simulated};
 use crate::failure::Failure;
 use crate::install::{Installed, RuleRequest};
@@ -41,6 +43,11 @@ pub(crate) trait Work {
 
     /// What a simulated kernel tells beside its queue.
     fn news(&mut self, news: &News, path: Option<&Path>) -> Result<(), Failure>;
+
+    /// A packet of a simulated kernel was delivered, which says that it left the queue alive.
+    fn delivered(&mut self, _packet: &Outcome) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Whether the run is to end, though more could come.
     fn has_enough(&self, statistics: &Statistics) -> bool;
@@ -273,7 +280,13 @@ impl<W: Work> Engine<W> {
 
     /// Deals with what the kernel has to tell beside the queue.
     fn take_news(&mut self) -> Result<(), Failure> {
-        let news = self.source.news();
+        let mut shown = Ok(());
+        let news = self.source.news(|packet| {
+            if shown.is_ok() {
+                shown = self.desk.work.delivered(packet);
+            }
+        });
+        shown?;
         self.unclaimed += news.unclaimed;
         self.malformed += news.malformed.len() as u64;
         self.desk.work.news(&news, self.source.path().map(AsRef::as_ref))

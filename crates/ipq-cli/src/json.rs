@@ -1,11 +1,16 @@
 //! JSON, one object a line: [`Json`].
 
+use core::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-use ipq::{Packet, Timestamp, Verdict};
+use ipq::{
+    DeviceName, EtherType, Family, HardwareAddress, Hook, Packet, PacketId, QueueName, Timestamp,
+    Verdict,
+};
 use ipq_sim::Malformed;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, json};
 
 use crate::dissect::Dissection;
 use crate::output::{Output, Summary, Trouble};
@@ -14,8 +19,44 @@ use crate::output::{Output, Summary, Trouble};
 #[derive(Debug)]
 pub(crate) struct Json<W>(pub(crate) W);
 
+/// A packet, in this order. It is written as it is made, without a text of its own for any part of it.
+#[derive(Serialize)]
+struct PacketLine<'b> {
+    event: &'static str,
+    id: Shown<PacketId>,
+    queue: Shown<QueueName>,
+    family: Shown<Family>,
+    hook: Shown<Hook>,
+    indev: Shown<DeviceName>,
+    outdev: Shown<DeviceName>,
+    mark: u64,
+    hw_protocol: Shown<EtherType>,
+    hw_type: u16,
+    hw_addr: Shown<HardwareAddress>,
+    timestamp: Option<f64>,
+    data_len: usize,
+    verdict: Shown<Verdict>,
+    summary: Shown<Dissection<'b>>,
+    #[serde(skip_serializing_if = "is_false")]
+    changed: bool,
+}
+
+/// What is written as the text that it prints as.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl<W: Write> Json<W> {
-    fn line(&mut self, object: &Value) -> io::Result<()> {
+    fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.0, object)?;
         self.0.write_all(b"\n")
     }
@@ -28,27 +69,25 @@ impl<W: Write> Output for Json<W> {
         verdict: Verdict,
         is_changed: bool,
     ) -> io::Result<()> {
-        let mut object = json!({
-            "event": "packet",
-            "id": packet.id().to_string(),
-            "queue": packet.id().queue().to_string(),
-            "family": packet.family().to_string(),
-            "hook": packet.hook().to_string(),
-            "indev": packet.input_device().to_string(),
-            "outdev": packet.output_device().to_string(),
-            "mark": packet.mark(),
-            "hw_protocol": packet.hw_protocol().to_string(),
-            "hw_type": packet.hw_type().0,
-            "hw_addr": packet.hw_address().to_string(),
-            "timestamp": packet.timestamp().map(seconds),
-            "data_len": packet.payload().len(),
-            "verdict": verdict.to_string(),
-            "summary": Dissection::of(packet).to_string(),
-        });
-        if is_changed {
-            object["changed"] = true.into();
-        }
-        self.line(&object)
+        let id = packet.id();
+        self.line(&PacketLine {
+            event: "packet",
+            id: Shown(id),
+            queue: Shown(id.queue()),
+            family: Shown(packet.family()),
+            hook: Shown(packet.hook()),
+            indev: Shown(packet.input_device()),
+            outdev: Shown(packet.output_device()),
+            mark: packet.mark(),
+            hw_protocol: Shown(packet.hw_protocol()),
+            hw_type: packet.hw_type().0,
+            hw_addr: Shown(packet.hw_address()),
+            timestamp: packet.timestamp().map(seconds),
+            data_len: packet.payload().len(),
+            verdict: Shown(verdict),
+            summary: Shown(Dissection::of(packet)),
+            changed: is_changed,
+        })
     }
 
     fn trouble(&mut self, trouble: &Trouble) -> io::Result<()> {
@@ -63,7 +102,7 @@ impl<W: Write> Output for Json<W> {
             object.insert("queue".to_owned(), id.queue().to_string().into());
         }
         object.insert("message".to_owned(), trouble.text.as_str().into());
-        self.line(&object.into())
+        self.line(&object)
     }
 
     fn malformed(&mut self, path: &Path, malformed: &Malformed) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! A queue on file: [`Recording`].
 
+use core::fmt::Write;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub(crate) struct Recording {
     path: PathBuf,
     /// The devices that packets came in by, or were to leave by.
     interfaces: Vec<(DeviceName, Interface)>,
+    comment: String,
 }
 
 /// How many devices a file describes at most; packets of others are counted to the first.
@@ -26,7 +28,7 @@ impl Recording {
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let file = File::create(path).map_err(|error| Failure::writing(path, error))?;
         let writer = PcapngWriter::new(BufWriter::new(file)).map_err(named(path))?;
-        Ok(Self { writer, path: path.to_owned(), interfaces: Vec::new() })
+        Ok(Self { writer, path: path.to_owned(), interfaces: Vec::new(), comment: String::new() })
     }
 
     /// Writes a packet that arrived at `time`.
@@ -39,9 +41,11 @@ impl Recording {
         let interface = self.interface(packet)?;
         let whole_len = packet.packet_len().and_then(|len| usize::try_from(len).ok());
         let whole_len = whole_len.unwrap_or_else(|| packet.payload().len());
-        let comment = format!("verdict {verdict}, {}", Metadata(packet));
+        self.comment.clear();
+        // Nothing that is printed here fails, and there is memory or an end.
+        let _ = write!(self.comment, "verdict {verdict}, {}", Metadata(packet));
         self.writer
-            .write_cut(interface, time, packet.payload(), whole_len, &comment)
+            .write_cut(interface, time, packet.payload(), whole_len, &self.comment)
             .map_err(named(&self.path))
     }
 

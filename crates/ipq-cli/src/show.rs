@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use ipq::{Packet, Statistics, Verdict};
+use ipq_sim::Outcome;
 use ipq_sim::capture::{Precision, Timestamp, Writer};
 
 use crate::application::{Application, Decision};
@@ -216,10 +217,12 @@ impl Work for Show<'_> {
                 self.output.malformed(path, malformed)?;
             }
         }
+        Ok(())
+    }
+
+    fn delivered(&mut self, packet: &Outcome) -> Result<(), Failure> {
         if let Some(alive) = &mut self.alive {
-            for packet in &news.delivered {
-                alive.write(packet.timestamp.unwrap_or_default(), &packet.data)?;
-            }
+            alive.write(packet.timestamp.unwrap_or_default(), &packet.data)?;
         }
         Ok(())
     }
@@ -277,3 +280,6 @@ fn capture_time(packet: &Packet<'_>) -> Option<Timestamp> {
     let microseconds = u32::try_from(time.microseconds).ok()?;
     Timestamp::new(time.seconds, microseconds.checked_mul(1000)?)
 }
+
+#[cfg(test)]
+mod allocation;

@@ -20,8 +20,6 @@ pub(crate) enum Source {
 #[derive(Debug, Default)]
 pub(crate) struct News {
     pub(crate) malformed: Vec<Malformed>,
-    /// Packets that were delivered, where that says that they left the queue alive.
-    pub(crate) delivered: Vec<Outcome>,
     /// Packets that no program had asked for.
     pub(crate) unclaimed: u64,
 }
@@ -57,19 +55,18 @@ impl Source {
         }
     }
 
-    /// What happened since the last call.
-    pub(crate) fn news(&self) -> News {
+    /// What happened since the last call. Shows `delivered` the packets that were, where that says that they left the queue
+    /// alive.
+    pub(crate) fn news(&self, mut delivered: impl FnMut(&Outcome)) -> News {
         let Self::Simulated { simulation, .. } = self else { return News::default() };
         let malformed = simulation.replays().iter().flat_map(Replay::take_malformed).collect();
         let mut news = News { malformed, ..News::default() };
-        for outcome in simulation.kernel().take_outcomes() {
-            match outcome.fate {
-                Fate::Delivered if self.knows_only_verdicts() => (),
-                Fate::Delivered => news.delivered.push(outcome),
-                Fate::Dropped(Reason::NoPeer) => news.unclaimed += 1,
-                Fate::Dropped(_) | Fate::Fragmented | Fate::Reassembled => (),
-            }
-        }
+        simulation.kernel().drain_outcomes(|outcome| match outcome.fate {
+            Fate::Delivered if self.knows_only_verdicts() => (),
+            Fate::Delivered => delivered(outcome),
+            Fate::Dropped(Reason::NoPeer) => news.unclaimed += 1,
+            Fate::Dropped(_) | Fate::Fragmented | Fate::Reassembled => (),
+        });
         news
     }
 

@@ -1,5 +1,6 @@
 //! A file of verdicts, one a line: [`VerdictLog`] writes it, [`entries`] reads it.
 
+use core::fmt::{self, Write as _};
 use core::hash::Hasher;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -13,7 +14,7 @@ use crate::dissect::Dissection;
 use crate::failure::Failure;
 
 /// A line of the file, as JSON.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Entry {
     /// The position in the file, from 1.
     pub(crate) number: u64,
@@ -31,31 +32,31 @@ pub(crate) struct Entry {
 pub(crate) struct VerdictLog {
     out: BufWriter<File>,
     path: PathBuf,
-    written: u64,
+    /// The line that was written last, whose memory the next one takes.
+    line: Entry,
 }
 
 impl VerdictLog {
     /// Creates the file, or empties it.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let file = File::create(path).map_err(|error| Failure::writing(path, error))?;
-        Ok(Self { out: BufWriter::new(file), path: path.to_owned(), written: 0 })
+        Ok(Self { out: BufWriter::new(file), path: path.to_owned(), line: Entry::default() })
     }
 
     /// Writes what becomes of a packet.
     pub(crate) fn write(&mut self, packet: &Packet<'_>, verdict: Verdict) -> Result<(), Failure> {
         let mut hasher = FnvHasher::default();
         hasher.write(packet.payload());
-        self.written += 1;
-        let entry = Entry {
-            number: self.written,
-            id: packet.id().to_string(),
-            queue: packet.id().queue().to_string(),
-            hash: format!("{:016x}", hasher.finish()),
-            data_len: packet.payload().len(),
-            verdict: verdict.to_string(),
-            summary: Dissection::of(packet).to_string(),
-        };
-        serde_json::to_writer(&mut self.out, &entry)
+        let id = packet.id();
+        let line = &mut self.line;
+        line.number += 1;
+        set(&mut line.id, format_args!("{id}"));
+        set(&mut line.queue, format_args!("{}", id.queue()));
+        set(&mut line.hash, format_args!("{:016x}", hasher.finish()));
+        line.data_len = packet.payload().len();
+        set(&mut line.verdict, format_args!("{verdict}"));
+        set(&mut line.summary, format_args!("{}", Dissection::of(packet)));
+        serde_json::to_writer(&mut self.out, line)
             .map_err(io::Error::from)
             .and_then(|()| self.out.write_all(b"\n"))
             .map_err(|error| Failure::writing(&self.path, error))
@@ -65,6 +66,13 @@ impl VerdictLog {
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.out.flush().map_err(|error| Failure::writing(&self.path, error))
     }
+}
+
+/// Makes `text` say something else.
+fn set(text: &mut String, value: fmt::Arguments<'_>) {
+    text.clear();
+    // Nothing that is printed here fails, and there is memory or an end.
+    let _ = text.write_fmt(value);
 }
 
 /// The lines of a file of verdicts; after an error there are none.

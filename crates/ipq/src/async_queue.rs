@@ -1,5 +1,6 @@
 //! A queue for asynchronous code: [`AsyncQueue`].
 
+use core::array;
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
@@ -10,7 +11,7 @@ use std::collections::VecDeque;
 use futures_core::Stream;
 use futures_sink::Sink;
 use ipq_proto::Verdict;
-use ipq_sys::{Clock, Deadline, Waited, Watched};
+use ipq_sys::{Clock, Deadline, MAX_TRANSPORTS, Waited, Watched};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -149,25 +150,25 @@ impl AsyncQueue {
             }
             let Source::Descriptors(descriptors) = &self.source else { return Poll::Pending };
             // First what is ready, then what is there: a packet that comes in between makes it ready again.
-            let mut ready = Vec::new();
-            for descriptor in descriptors {
+            let mut ready: [Option<_>; MAX_TRANSPORTS] = array::from_fn(|_| None);
+            for (slot, descriptor) in ready.iter_mut().zip(descriptors) {
                 if let Poll::Ready(guard) = descriptor.poll_readable(context) {
-                    ready.push(guard.map_err(Error::Descriptor)?);
+                    *slot = Some(guard.map_err(Error::Descriptor)?);
                 }
             }
             if let Some(packet) = self.queue.try_next()? {
                 return Poll::Ready(Ok(Some(packet)));
             }
-            let is_ready = !ready.is_empty();
-            for guard in &mut ready {
+            let mut is_ready = false;
+            for mut guard in ready.into_iter().flatten() {
                 guard.clear_ready();
+                is_ready = true;
             }
-            drop(ready);
             let due =
                 self.queue.with_queue(|queue| Some(queue.due()?.saturating_sub(queue.clock())))?;
-            self.timer = due.map(|left| Box::pin(sleep(left)));
-            let is_due =
-                self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
+            let is_due = due.is_some_and(|left| {
+                set(&mut self.timer, Instant::now() + left).poll(context).is_ready()
+            });
             if !is_ready && !is_due {
                 return Poll::Pending;
             }
@@ -204,8 +205,7 @@ impl AsyncQueue {
             };
             // A packet that is settled may give the kernel something to do before.
             self.queue.wake_when_settled(context.waker());
-            let timer = self.timer.insert(Box::pin(sleep_until(wait_until)));
-            ready!(timer.as_mut().poll(context));
+            ready!(set(&mut self.timer, wait_until).poll(context));
         }
     }
 
@@ -229,6 +229,13 @@ impl AsyncQueue {
             }
         }
     }
+}
+
+/// Has `timer` end then: the same one again, so that waiting allocates nothing.
+fn set(timer: &mut Option<Pin<Box<Sleep>>>, end: Instant) -> Pin<&mut Sleep> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+    timer.as_mut().reset(end);
+    timer.as_mut()
 }
 
 /// Packets, as by [`AsyncQueue::next`].

@@ -133,7 +133,10 @@ impl Rewrite {
         let datagram = whole.get(..end).ok_or(RewriteError::Malformed)?;
         let (headers, payload) =
             datagram.split_at_checked(layout.payload).ok_or(RewriteError::Malformed)?;
-        Ok(Self { headers: headers.to_vec(), payload: payload.to_vec(), is_unfinished: false })
+        // With room for what `finish` puts behind them.
+        let mut room = Vec::with_capacity(datagram.len());
+        room.extend_from_slice(headers);
+        Ok(Self { headers: room, payload: payload.to_vec(), is_unfinished: false })
     }
 
     /// What follows the header of TCP, UDP, or the eight bytes of ICMP's.

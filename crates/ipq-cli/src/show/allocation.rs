@@ -140,7 +140,7 @@ fn printing_allocates_nothing_for_a_packet() {
 fn filtering_allocates_nothing_for_a_packet() {
     for filter in ["udp port 53", "tcp[tcpflags] & tcp-push != 0", "ip6 and not greater 500"] {
         for (name, print) in formats() {
-            let job = job(Shows::Meant, Some(filter));
+            let job = job(Shows::Matching, Some(filter));
             takes_no_memory_for_a_packet(name, &job, print, 10..5000);
         }
     }

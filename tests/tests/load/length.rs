@@ -17,3 +17,8 @@ fn wanted() -> Option<u64> {
 pub(crate) fn seconds() -> u64 {
     wanted().unwrap_or(SHORT)
 }
+
+/// How often something is done: so often in a long run, and so often in an ordinary one.
+pub(crate) fn rounds(long: u32, short: u32) -> u32 {
+    if wanted().is_some() { long } else { short }
+}

@@ -11,6 +11,7 @@ extern crate ipq_tests;
 
 mod account;
 mod flood;
+mod kills;
 mod length;
 mod memory;
 mod processes;

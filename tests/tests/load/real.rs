@@ -65,9 +65,7 @@ struct Progress {
 
 impl Real {
     fn new() -> Result<Self, Skipped> {
-        tool("ip", &["link", "set", "lo", "up"])?;
-        let name = TransportName::Nfqueue { first: u16::MAX, last: u16::MAX };
-        Queue::open(name, Options::default()).map_err(|error| Skipped(error.to_string()))?;
+        network()?;
         let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         receiver.set_read_timeout(Some(MOMENT)).unwrap();
         Ok(Self {
@@ -87,14 +85,7 @@ impl World for Real {
     }
 
     fn spread(&mut self, queues: u16) -> Outcome {
-        let (port, balance) = (self.to.port().to_string(), format!("0:{}", queues - 1));
-        let which = match queues {
-            1 => ["--queue-num", "0"],
-            _ => ["--queue-balance", &balance],
-        };
-        let rule = ["-w", "-A", "OUTPUT", "-p", "udp", "--dport", &port, "-j", "NFQUEUE"];
-        let rule = [&rule[..], &which].concat();
-        tool("iptables-nft", &rule).or_else(|_| tool("iptables-legacy", &rule))
+        queue_datagrams(self.to.port(), queues)
     }
 
     fn open(&self, number: u16, options: Options) -> Queue {
@@ -148,6 +139,27 @@ impl World for Real {
         let arrivals = self.receiving.take().unwrap().join().unwrap();
         Flood { sent, refused, arrivals, lost_behind, memory }
     }
+}
+
+/// Makes the namespace that this process is in ready for packets.
+pub(crate) fn network() -> Outcome {
+    tool("ip", &["link", "set", "lo", "up"])?;
+    // A kernel without nfnetlink_queue has nothing to test.
+    let name = TransportName::Nfqueue { first: u16::MAX, last: u16::MAX };
+    let opened = Queue::open(name, Options::default());
+    opened.map(|_| ()).map_err(|error| Skipped(error.to_string()))
+}
+
+/// Has the kernel queue what is sent to this port, in so many queues from 0 on.
+pub(crate) fn queue_datagrams(port: u16, queues: u16) -> Outcome {
+    let (port, balance) = (port.to_string(), format!("0:{}", queues - 1));
+    let which = match queues {
+        1 => ["--queue-num", "0"],
+        _ => ["--queue-balance", &balance],
+    };
+    let rule = ["-w", "-A", "OUTPUT", "-p", "udp", "--dport", &port, "-j", "NFQUEUE"];
+    let rule = [&rule[..], &which].concat();
+    tool("iptables-nft", &rule).or_else(|_| tool("iptables-legacy", &rule))
 }
 
 /// Sends as fast as it can.
@@ -235,7 +247,7 @@ fn receive(
 
 /// How many datagrams for this port were accepted and lost: by the loopback device, and because the receiver's buffer was
 /// full.
-fn lost_behind(port: u16) -> u64 {
+pub(crate) fn lost_behind(port: u16) -> u64 {
     let column = |path: &str, begins: &str, column: usize| {
         let text = fs::read_to_string(path).unwrap();
         let columns = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

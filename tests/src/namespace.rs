@@ -5,7 +5,7 @@
 use core::fmt;
 use std::env;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Why a test cannot be done.
@@ -57,6 +57,31 @@ pub fn run_alone(path: &str, body: impl FnOnce() -> Outcome) {
     again(test, &[]);
 }
 
+/// Runs it in a child into which this library is loaded, with a network of its own or not.
+///
+/// # Panics
+///
+/// If `body` does.
+pub fn run_with_library(
+    path: &str,
+    library: impl FnOnce() -> Result<PathBuf, Skipped>,
+    has_network: bool,
+    body: impl FnOnce() -> Outcome,
+) {
+    let (_, test) = path.split_once("::").unwrap();
+    if is_in_child_of(test) {
+        return in_child(test, body);
+    }
+    let wrapper = if has_network { wrapper(&[]) } else { Ok(Vec::new()) };
+    match wrapper.and_then(|wrapper| Ok((wrapper, library()?))) {
+        Ok((wrapper, library)) => {
+            let preload = format!("LD_PRELOAD={}", library.display());
+            again(test, &[&wrapper[..], &["env", &preload]].concat());
+        }
+        Err(reason) => skip(test, &reason),
+    }
+}
+
 /// Whether this is such a child.
 pub fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
@@ -84,7 +109,7 @@ fn in_child(test: &str, body: impl FnOnce() -> Outcome) {
 }
 
 /// Runs this test again, in a child behind this command.
-fn again(test: &str, wrapper: &[&'static str]) {
+fn again(test: &str, wrapper: &[&str]) {
     let this = env::current_exe().unwrap();
     let mut words = wrapper.iter().map(Path::new).chain([this.as_path()]);
     let child = Command::new(words.next().unwrap())

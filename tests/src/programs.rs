@@ -166,6 +166,27 @@ pub fn built(name: &str, build: Build, options: &[&str]) -> Result<PathBuf, Skip
     Ok(program)
 }
 
+/// A library to be preloaded, made of the source of this name.
+///
+/// # Errors
+///
+/// If there is no C compiler.
+///
+/// # Panics
+///
+/// If it does not compile.
+pub fn preloaded(name: &str) -> Result<PathBuf, Skipped> {
+    needs("cc", "--version").map_err(Skipped)?;
+    let library = profile().parent().unwrap().join("tmp").join(format!("lib{name}.so"));
+    once(&library.with_extension("lock"), || {
+        let mut command = Command::new("cc");
+        command.args(WARNINGS).args(["-O1", "-g", "-pthread", "-shared", "-fPIC", "-o"]);
+        command.arg(&library).arg(root().join("tests/c").join(name).with_extension("c"));
+        succeed(&mut command);
+    });
+    Ok(library)
+}
+
 /// What pkg-config says of the library.
 ///
 /// # Errors

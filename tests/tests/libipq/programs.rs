@@ -18,6 +18,7 @@ on_every_kernel! {
     forks_while_threads_are_inside,
     has_a_descriptor_like_any,
     ends_waiting_at_signals,
+    goes_on_under_signals,
     says_what_is_wrong_in_the_program,
     has_more_than_the_original,
 }
@@ -176,6 +177,16 @@ fn ends_waiting_at_signals(network: &mut dyn Network) -> Outcome {
         assert_eq!(running.finish(), expected);
     }
     Ok(())
+}
+
+fn goes_on_under_signals(network: &mut dyn Network) -> Outcome {
+    in_every_build(network, "bombarded", &["200"], |network, running| {
+        for number in 0..200 {
+            network.send(Ipv4, &number.to_string());
+        }
+        assert_eq!(running.finish(), "ready\naccepted 200 packets\n");
+        assert_eq!(arrived(network).len(), 200);
+    })
 }
 
 fn says_what_is_wrong_in_the_program(network: &mut dyn Network) -> Outcome {

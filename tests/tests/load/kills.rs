@@ -2,13 +2,13 @@
 //! it is dropped and nothing else, and the next program has it at once.
 
 mod carried;
-mod ground;
 mod server;
 
-use std::io;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use ipq::{CopyMode, Event, NfqueueStatus};
+use ipq_tests::namespace;
+use ipq_tests::programs::{Build, cli, prefix, program};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -16,15 +16,54 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::account::MARKERS;
+use crate::ground::{Ground, PATIENCE, RealGround, ServedGround, passer, until};
 use crate::length::rounds;
 use crate::report::report;
-use ground::{Ground, PATIENCE, until};
 
 /// Where the moments come from at which programs are killed.
 const SEED: u64 = 0x1b90;
 
 /// How many packets a program lives for at most.
 const LIFE: u32 = 3000;
+
+#[test]
+fn the_passer() {
+    let name = concat!(module_path!(), "::the_passer");
+    cli();
+    namespace::run(name, || {
+        let passer = || passer("nfqueue:0");
+        kill_again_and_again(&mut RealGround::new(Box::new(passer))?, "passer");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_program_of_libipq() {
+    let name = concat!(module_path!(), "::a_program_of_libipq");
+    // What is built is built here, and not in a child that has another user.
+    let _ = prefix();
+    namespace::run(name, || {
+        let (flood, library) = (program("flood", Build::USUAL)?, prefix()?.join("lib"));
+        let start = move || {
+            let mut command = Command::new(&flood);
+            command.args(["0", "0"]).env("IPQ_TRANSPORT", "nfqueue:0");
+            command.env("LD_LIBRARY_PATH", &library).stdin(Stdio::piped());
+            command.stdout(Stdio::null()).spawn().unwrap()
+        };
+        kill_again_and_again(&mut RealGround::new(Box::new(start))?, "libipq");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_of_a_served_kernel() {
+    let name = concat!(module_path!(), "::a_client_of_a_served_kernel");
+    cli();
+    namespace::run_alone(name, || {
+        kill_again_and_again(&mut ServedGround::new(), "passer");
+        Ok(())
+    });
+}
 
 /// Kills programs, and accounts for the packets of each life.
 fn kill_again_and_again(ground: &mut dyn Ground, name: &str) {
@@ -105,9 +144,4 @@ fn claim(ground: &mut dyn Ground, round: u32) {
     }
     until(|| ground.has_arrived(marker))
         .unwrap_or_else(|| panic!("round {round}: the queue is dead"));
-}
-
-/// An error of a system call that means that there is no room for now.
-fn is_full(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
 }

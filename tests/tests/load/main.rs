@@ -11,11 +11,13 @@ extern crate ipq_tests;
 
 mod account;
 mod flood;
+mod ground;
 mod kills;
 mod length;
 mod memory;
 mod processes;
 mod real;
 mod report;
+mod signals;
 mod simulated;
 mod world;

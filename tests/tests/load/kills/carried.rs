@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::ground::{Ground, PATIENCE, Real, until};
 use super::{SEED, claim};
+use crate::ground::{Ground, PATIENCE, RealGround, until};
 use crate::length::rounds;
 use crate::report::report;
 
@@ -52,7 +52,7 @@ fn kill_again_and_again(name: &str, murder: fn(&mut Child, Pid)) -> Outcome {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     };
-    let mut ground = Real::new(Box::new(start))?;
+    let mut ground = RealGround::new(Box::new(start))?;
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let lives = rounds(100, 5);
     for round in 0..lives {

@@ -1,7 +1,8 @@
-//! Where programs live and are killed: [`Ground`], on the real kernel and on a served one.
+//! Where programs have a queue: [`Ground`], on the real kernel and on a served one.
 
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
+use std::io;
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,18 +12,17 @@ use ipq::{Error, KernelStatus, NfqueueStatus, Options, Queue, TransportName};
 use ipq_proto::Hook;
 use ipq_sim::{Action, Kernel, Match, Protocol, Served, Target};
 use ipq_sys::unix::{Client, Server, ServerOptions, Spawned, Speed};
-use ipq_tests::namespace::{self, Skipped};
-use ipq_tests::programs::{Build, cli, prefix, program};
+use ipq_tests::namespace::Skipped;
+use ipq_tests::programs::cli;
 
-use super::{is_full, kill_again_and_again};
 use crate::account::{MARKERS, number};
 use crate::real::{lost_behind, network, queue_datagrams};
 
 /// How long to wait for what must come. Only a test that fails waits so long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A kernel with one queue, and programs that accept all that is in it.
-pub(super) trait Ground {
+pub(crate) trait Ground {
     /// Which kernel it is.
     fn kernel(&self) -> &'static str;
 
@@ -46,7 +46,7 @@ pub(super) trait Ground {
 }
 
 /// What `look` finds, once it does; `None` if that is not before some seconds are over.
-pub(super) fn until<T: Found>(mut look: impl FnMut() -> T) -> Option<T> {
+pub(crate) fn until<T: Found>(mut look: impl FnMut() -> T) -> Option<T> {
     let start = Instant::now();
     loop {
         let found = look();
@@ -61,7 +61,7 @@ pub(super) fn until<T: Found>(mut look: impl FnMut() -> T) -> Option<T> {
 }
 
 /// What can be waited for.
-pub(super) trait Found {
+pub(crate) trait Found {
     fn is_it(&self) -> bool;
 }
 
@@ -77,54 +77,15 @@ impl<T> Found for Option<T> {
     }
 }
 
-#[test]
-fn the_passer() {
-    let name = concat!(module_path!(), "::the_passer");
-    cli();
-    namespace::run(name, || {
-        let passer = || passer("nfqueue:0");
-        kill_again_and_again(&mut Real::new(Box::new(passer))?, "passer");
-        Ok(())
-    });
-}
-
-#[test]
-fn a_program_of_libipq() {
-    let name = concat!(module_path!(), "::a_program_of_libipq");
-    // What is built is built here, and not in a child that has another user.
-    let _ = prefix();
-    namespace::run(name, || {
-        let (flood, library) = (program("flood", Build::USUAL)?, prefix()?.join("lib"));
-        let start = move || {
-            let mut command = Command::new(&flood);
-            command.args(["0", "0"]).env("IPQ_TRANSPORT", "nfqueue:0");
-            command.env("LD_LIBRARY_PATH", &library).stdin(Stdio::piped());
-            command.stdout(Stdio::null()).spawn().unwrap()
-        };
-        kill_again_and_again(&mut Real::new(Box::new(start))?, "libipq");
-        Ok(())
-    });
-}
-
-#[test]
-fn a_client_of_a_served_kernel() {
-    let name = concat!(module_path!(), "::a_client_of_a_served_kernel");
-    cli();
-    namespace::run_alone(name, || {
-        kill_again_and_again(&mut ServedGround::new(), "passer");
-        Ok(())
-    });
-}
-
 /// The command-line program that accepts all of a queue.
-pub(super) fn passer(transport: &str) -> Child {
+pub(crate) fn passer(transport: &str) -> Child {
     let mut command = Command::new(cli());
     command.args(["passer", "--quiet", "--transport", transport]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
 }
 
 /// The real kernel, in a network of its own.
-pub(super) struct Real {
+pub(crate) struct RealGround {
     start: Box<dyn FnMut() -> Child>,
     from: UdpSocket,
     to: UdpSocket,
@@ -149,8 +110,8 @@ impl Received {
     }
 }
 
-impl Real {
-    pub(super) fn new(start: Box<dyn FnMut() -> Child>) -> Result<Self, Skipped> {
+impl RealGround {
+    pub(crate) fn new(start: Box<dyn FnMut() -> Child>) -> Result<Self, Skipped> {
         network()?;
         let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (from, to) = (bind(), bind());
@@ -180,7 +141,7 @@ impl Real {
     }
 }
 
-impl Ground for Real {
+impl Ground for RealGround {
     fn kernel(&self) -> &'static str {
         "real"
     }
@@ -223,7 +184,7 @@ impl Ground for Real {
 }
 
 /// A simulated kernel that this process serves. Simulated time passes as time does.
-struct ServedGround {
+pub(crate) struct ServedGround {
     kernel: Kernel,
     from: ipq_sim::UdpSocket,
     to: ipq_sim::UdpSocket,
@@ -238,7 +199,7 @@ struct ServedGround {
 const END: Duration = Duration::from_hours(24);
 
 impl ServedGround {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let kernel = Kernel::builder().seed(7).count_only().build();
         let target = Target::Nfqueue { first: 0, last: 0, bypass: false };
         kernel.rule(Hook::LocalOut, Match::protocol(Protocol::UDP), target);
@@ -295,4 +256,9 @@ impl Ground for ServedGround {
         self.arrived();
         self.received.last_marker == marker
     }
+}
+
+/// Whether a system call failed because there is no room for now.
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }

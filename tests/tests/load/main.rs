@@ -13,6 +13,7 @@ mod account;
 mod flood;
 mod ground;
 mod kills;
+mod leaks;
 mod length;
 mod memory;
 mod processes;

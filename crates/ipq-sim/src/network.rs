@@ -113,8 +113,12 @@ impl Machine {
                 let headers = Headers::of(&packet.data);
                 packet.output = headers.destination.and_then(|to| self.routes.device(to));
                 if packet.output.is_none() {
-                    let whole = self.reassemble(packet, headers.is_fragment)?;
-                    return Some((whole, Hook::LocalIn));
+                    // Fragments of IPv6 are put together by what comes behind the hook.
+                    let packet = match packet.family {
+                        Family::Ipv4 => self.reassemble(packet)?,
+                        Family::Ipv6 => packet,
+                    };
+                    return Some((packet, Hook::LocalIn));
                 }
                 if let Err(reason) = spend_hop(packet.family, &mut packet.data) {
                     self.finish(packet, Fate::Dropped(reason));
@@ -131,7 +135,8 @@ impl Machine {
                 Some((packet, Hook::PostRouting))
             }
             Hook::LocalIn => {
-                self.deliver(packet, None);
+                let whole = self.reassemble(packet)?;
+                self.deliver(whole, None);
                 None
             }
             _ => {
@@ -144,7 +149,8 @@ impl Machine {
     /// Puts the fragments for this host together: what comes of one is the whole packet, once it is there.
     ///
     /// Those of a capture are left as they are, since it may well lack others.
-    fn reassemble(&mut self, packet: Packet, is_fragment: bool) -> Option<Packet> {
+    fn reassemble(&mut self, packet: Packet) -> Option<Packet> {
+        let is_fragment = Headers::of(&packet.data).is_fragment;
         if !is_fragment || packet.checksums == Checksums::Verified {
             return Some(packet);
         }

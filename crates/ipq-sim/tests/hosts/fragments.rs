@@ -44,7 +44,7 @@ fn this_host_sends_and_receives_long_datagrams() {
         there.send(socket.address(), &noise(6000));
         network.kernel.run();
         assert_eq!(socket.receive().map(|(text, _)| text), Some(noise(6000)), "{family}");
-        assert_eq!(network.kernel.totals().reassembled, 4, "before LOCAL_IN");
+        assert_eq!(network.kernel.totals().reassembled, 4, "for this host");
         assert_all_accounted(&network.kernel);
     }
 }

@@ -19,13 +19,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const IPV6_LEN: usize = 40;
 const FRAGMENT_LEN: usize = 8;
 
-/// The longest packet that there is, in bytes.
-const LONGEST: usize = 0xffff;
+/// The longest packet of a family, in bytes. The length that IPv6 gives does not count its own header.
+pub(crate) const fn longest(family: Family) -> usize {
+    match family {
+        Family::Ipv4 => 0xffff,
+        Family::Ipv6 => IPV6_LEN + 0xffff,
+    }
+}
 
 /// The fragments of `packet` on a link that takes `mtu` bytes, under `identification` where the packet has none of its
 /// own; `None` if it may not be cut up.
 ///
-/// A packet of IPv6 is cut up only by the host that sends it, which `is_own` says.
+/// A packet of IPv6 is cut up only by the host that sends it, which `is_own` says. That host cuts up a datagram of IPv4
+/// too that must not be cut up on its way: a program made it longer than its socket knew.
 pub(crate) fn fragments(
     family: Family,
     packet: &[u8],
@@ -34,16 +40,16 @@ pub(crate) fn fragments(
     is_own: bool,
 ) -> Option<Vec<Vec<u8>>> {
     match family {
-        Family::Ipv4 => ipv4_fragments(packet, mtu),
+        Family::Ipv4 => ipv4_fragments(packet, mtu, is_own),
         Family::Ipv6 if is_own => ipv6_fragments(packet, mtu, identification),
         Family::Ipv6 => None,
     }
 }
 
-fn ipv4_fragments(packet: &[u8], mtu: usize) -> Option<Vec<Vec<u8>>> {
+fn ipv4_fragments(packet: &[u8], mtu: usize, is_own: bool) -> Option<Vec<Vec<u8>>> {
     let slice = Ipv4HeaderSlice::from_slice(packet).ok()?;
     let mut header = slice.to_header();
-    if header.dont_fragment {
+    if header.dont_fragment && !(is_own && header.protocol == IpNumber::UDP) {
         return None;
     }
     let first = usize::from(header.fragment_offset.byte_offset());
@@ -245,8 +251,10 @@ impl<'p> Fragment<'p> {
 
 /// A packet of this header and payload, its length and checksum set.
 fn whole(mut header: Vec<u8>, payload: &[u8]) -> Vec<u8> {
-    let len = (header.len() + payload.len()).min(LONGEST);
-    if header.first().is_some_and(|version| version >> 4 == 4) {
+    let is_ipv4 = header.first().is_some_and(|version| version >> 4 == 4);
+    let family = if is_ipv4 { Family::Ipv4 } else { Family::Ipv6 };
+    let len = (header.len() + payload.len()).min(longest(family));
+    if is_ipv4 {
         let total = u16::try_from(len).unwrap_or(u16::MAX);
         header[2..4].copy_from_slice(&total.to_be_bytes());
         if let Ok(slice) = Ipv4HeaderSlice::from_slice(&header) {

@@ -17,11 +17,11 @@ use super::flow::Sink;
 use super::port::Port;
 use super::tcp::{Listener, Stream};
 use crate::device::DeviceIndex;
-use crate::fragment::{Added, Reassembly, fragments};
+use crate::fragment::{Added, Reassembly, fragments, longest};
 use crate::headers::Headers;
 
-/// The longest packet that IP knows. Datagrams are as long as their senders make them, and are cut up on their way out.
-const LONGEST: usize = 0xffff;
+/// The longest packet of TCP. Datagrams are as long as their senders make them, and are cut up on their way out.
+const LONGEST_SEGMENT: usize = 0xffff;
 
 /// The first port that is given out to who does not care.
 const FIRST_PORT: u16 = 49_152;
@@ -113,8 +113,8 @@ impl Endpoint {
         Self {
             address,
             place,
-            datagrams: Side::new(address, LONGEST, seed),
-            segments: Side::new(address, mtu.min(LONGEST), seed),
+            datagrams: Side::new(address, longest(family_of(address)), seed),
+            segments: Side::new(address, mtu.min(LONGEST_SEGMENT), seed),
             streams: Slab::new(),
             listeners: Slab::new(),
             sinks: Vec::new(),
@@ -128,13 +128,13 @@ impl Endpoint {
     }
 
     pub(crate) fn family(&self) -> Family {
-        if self.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
+        family_of(self.address)
     }
 
     /// Says how long a packet of TCP may be from now on.
     pub(crate) fn set_mtu(&mut self, mtu: usize) {
         let Side { interface: old, port, .. } = &mut self.segments;
-        port.mtu = mtu.min(LONGEST);
+        port.mtu = mtu.min(LONGEST_SEGMENT);
         // It keeps what it asked of its port when it was made.
         *old = interface(self.address, port, self.seed);
     }
@@ -260,6 +260,10 @@ impl Endpoint {
     pub(super) fn set_mark(&mut self, port: u16, mark: u32) {
         self.marks.insert(port, mark);
     }
+}
+
+fn family_of(address: IpAddr) -> Family {
+    if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
 }
 
 /// The mark of what is sent by the socket that sent `packet`.

@@ -18,6 +18,7 @@ mod families;
 mod faults;
 mod forwarding;
 mod full;
+mod large;
 mod marks;
 mod modes;
 mod network;

@@ -25,7 +25,7 @@ pub(crate) trait Network {
     /// An address of a host: here the one that the last host that was added knows, or the loopback's.
     fn address(&self, place: Place, family: Family) -> IpAddr;
 
-    /// Sets the longest packet that a device takes.
+    /// Sets the longest packet that a device takes, and the other end of its link.
     fn set_mtu(&mut self, device: &str, bytes: u32) -> Result<(), Skipped>;
 
     /// Takes a device down.

@@ -94,7 +94,10 @@ impl Network for Real {
     }
 
     fn set_mtu(&mut self, device: &str, bytes: u32) -> Result<(), Skipped> {
-        tool("ip", &["link", "set", device, "mtu", &bytes.to_string()])
+        let set = |device: &str| tool("ip", &["link", "set", device, "mtu", &bytes.to_string()]);
+        set(device)?;
+        let far = (0..self.hosts.len()).find(|&number| host::device(number) == device);
+        far.map_or(Ok(()), |number| self.hosts[number].enter(|| set(host::FAR)))
     }
 
     fn device_down(&mut self, device: &str) -> Result<(), Skipped> {

@@ -16,6 +16,7 @@ use core::panic::PanicInfo;
 
 use ipq_proto::ip_queue::{self, Message, ModeMsg, Packet, PacketMsg, VerdictMsg, datagram};
 use ipq_proto::netlink::{Body, ErrorMsg, Flags, Framed, Header, messages};
+use ipq_proto::nfqueue;
 use ipq_proto::{Abi, CopyMode, DataModel, Ilp32, Lp64, Verdict, abi::AbiVisitor};
 use zerocopy::IntoBytes;
 
@@ -41,7 +42,25 @@ pub fn ipq_no_std_decode(bytes: &[u8; CAPACITY]) -> usize {
             printed.0 += again(&packet);
         }
     }
+    for message in messages::<<Lp64 as Abi>::Order>(bytes).flatten() {
+        let _ = match nfqueue::Message::decode::<<Lp64 as Abi>::Order>(&message) {
+            Ok(message) => write!(printed, "{message} {message:?}"),
+            Err(error) => write!(printed, "{error}"),
+        };
+    }
     printed.0 + heap()
+}
+
+/// Encodes what `nfnetlink_queue` is told and what it tells.
+pub fn ipq_no_std_encode_nfqueue(buffer: &mut [u8; CAPACITY], id: u32) -> usize {
+    type Order = <Lp64 as Abi>::Order;
+    let mode = CopyMode::Packet { range: 64 };
+    let packet = nfqueue::Packet { id, payload: Some(&[0x45]), ..nfqueue::Packet::default() };
+    emit(buffer, nfqueue::CommandMsg::<Order>::new(0, nfqueue::Command::BIND, 0))
+        + emit(buffer, nfqueue::ParamsMsg::<Order>::new(0, mode))
+        + emit(buffer, nfqueue::MaxLengthMsg::<Order>::new(0, 7))
+        + emit(buffer, nfqueue::VerdictMsg::<Order>::new(0, id, Verdict::Drop))
+        + packet.encode::<Order>(buffer).unwrap_or(0)
 }
 
 /// Encodes a request in each of the four layouts.

@@ -148,7 +148,7 @@ impl Kernel {
         let TransportName::Unix(path) = transport else { return Ok(Self::Ours) };
         match Client::connect(&path) {
             Ok(client) => Ok(Self::Served(client)),
-            Err(error) => Err(Error::Unreachable { path, error }),
+            Err(errno) => Err(Error::Unreachable { path, errno }),
         }
     }
 

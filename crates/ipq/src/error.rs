@@ -85,7 +85,7 @@ pub enum Error {
         /// The path.
         path: PathBuf,
         /// What came back.
-        error: Errno,
+        errno: Errno,
     },
 }
 
@@ -131,7 +131,8 @@ impl Error {
             Self::Transport(error) => Some(error.errno),
             Self::BindRefused { errno, .. }
             | Self::OptionRefused { errno, .. }
-            | Self::ModeRefused { errno, .. } => Some(*errno),
+            | Self::ModeRefused { errno, .. }
+            | Self::Unreachable { errno, .. } => Some(*errno),
             Self::QueueTaken { .. } | Self::HandlerTaken => Some(Errno::EBUSY),
             _ => None,
         }
@@ -216,10 +217,10 @@ impl fmt::Display for Error {
             Self::Rewrite(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Scenario(error) => error.fmt(f),
-            Self::Unreachable { path, error } => {
+            Self::Unreachable { path, errno } => {
                 let path = path.display();
-                write!(f, "connecting to the simulated kernel at {path}: {error}; ")?;
-                match *error {
+                write!(f, "connecting to the simulated kernel at {path}: {errno}; ")?;
+                match *errno {
                     Errno::EACCES => f.write_str("only the user who serves it may"),
                     Errno::EMFILE => f.write_str("its server has as many clients as it takes"),
                     Errno::EPROTO => f.write_str("what listens there is no server of this version"),

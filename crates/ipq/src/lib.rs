@@ -75,7 +75,7 @@ pub use ipq_sys::{
     Batch, IpQueueStatus, KernelStatus, NetlinkSocket, NfqueueStatus, Owner, Process, Transport,
 };
 
-#[doc = include_str!("../../../docs/guide.md")]
+#[doc = include_str!("../guide.md")]
 pub mod guide {}
 
 /// The examples of the README, so that they are compiled and run.

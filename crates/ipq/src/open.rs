@@ -83,7 +83,7 @@ pub(crate) fn simulated(simulation: &mut Simulation, options: &Options) -> Resul
 /// Claims the queue of a kernel that a server has: the one that a program is wanted for there. Its receive buffers are left
 /// alone, as those of a simulation are.
 fn served(path: &Path, options: &Options) -> Result<Queue, Error> {
-    let unreachable = |error| Error::Unreachable { path: path.to_owned(), error };
+    let unreachable = |errno| Error::Unreachable { path: path.to_owned(), errno };
     let client = Client::connect(path).map_err(unreachable)?;
     let socket_options = SocketOptions { receive_buffer: options.receive_buffer };
     let open = |protocol| {

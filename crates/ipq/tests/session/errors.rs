@@ -7,8 +7,8 @@ use ipq_proto::{DecodeError, EncodeError, Problem};
 use ipq_sim::capture::Reader;
 use ipq_sys::{Operation, Protocol};
 
-fn unreachable(error: Errno) -> Error {
-    Error::Unreachable { path: "/run/ipq".into(), error }
+fn unreachable(errno: Errno) -> Error {
+    Error::Unreachable { path: "/run/ipq".into(), errno }
 }
 
 fn refused(errno: Errno, family: Family) -> Error {
@@ -107,6 +107,15 @@ fn a_cause_is_to_be_had_where_there_is_one() {
         );
         assert_eq!(error.source().is_some(), has_cause, "{error}");
     }
+}
+
+#[test]
+fn each_tells_the_number_that_came_back() {
+    assert_eq!(unreachable(Errno::EACCES).errno(), Some(Errno::EACCES));
+    assert_eq!(refused(Errno::EPERM, Family::Ipv4).errno(), Some(Errno::EPERM));
+    let gone = transport(Operation::Receive, Protocol::Firewall, Errno::ECONNRESET);
+    assert_eq!(gone.errno(), Some(Errno::ECONNRESET));
+    assert_eq!(Error::Closed.errno(), None);
 }
 
 #[test]

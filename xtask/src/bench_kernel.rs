@@ -8,14 +8,13 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use crate::tool::{Outcome, cargo, command, root, run as call, succeeds};
+use crate::document::Document;
+use crate::tool::{Outcome, cargo, command, output, root, run as call, succeeds};
 use crate::{install_c, place};
 
-/// What encloses the section of a document that `--write` makes again.
-const BEGIN: &str = "<!-- bench-kernel: begin -->";
-const END: &str = "<!-- bench-kernel: end -->";
+/// The section of a document that `--write` makes again.
+const SECTION: &str = "bench-kernel";
 
 /// The receivers in C: the program, whom it stands for, and what it is linked with.
 const C_PROGRAMS: [CProgram; 3] = [
@@ -58,7 +57,7 @@ struct CProgram {
 /// Builds, measures, prints the tables and puts them where they are wanted.
 pub(crate) fn run(args: &Args) -> Outcome {
     // Before the minutes that it takes.
-    let document = args.write.as_deref().map(Document::read).transpose()?;
+    let document = args.write.as_deref().map(|path| Document::read(path, SECTION)).transpose()?;
     let namespace = NAMESPACES
         .into_iter()
         .find(|options| succeeds(command("unshare", &format!("{options} true"))))
@@ -134,62 +133,12 @@ fn own_namespace() -> Result<OsString, String> {
     link.map(Into::into).map_err(|error| format!("cannot tell the network namespace: {error}"))
 }
 
-/// What `command` prints; what it says on stderr is shown as it comes.
-fn output(mut command: Command) -> Result<String, String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("cannot start the measurement: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("the measurement failed: {}", output.status));
-    }
-    String::from_utf8(output.stdout).map_err(|error| error.to_string())
-}
-
-/// A document with a section that is made here.
-struct Document {
-    path: PathBuf,
-    before: String,
-    after: String,
-}
-
-impl Document {
-    fn read(path: &Path) -> Result<Self, String> {
-        let in_path = |error: &dyn core::fmt::Display| format!("{}: {error}", path.display());
-        let text = fs::read_to_string(path).map_err(|error| in_path(&error))?;
-        let (before, after) = around(&text).map_err(|error| in_path(&error))?;
-        Ok(Self { path: path.into(), before: before.into(), after: after.into() })
-    }
-
-    fn write(&self, tables: &str) -> Outcome {
-        let Self { path, before, after } = self;
-        let text = format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", tables.trim());
-        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
-    }
-}
-
-/// What comes before and after the section that is made here.
-fn around(text: &str) -> Result<(&str, &str), String> {
-    let (before, rest) = text.split_once(BEGIN).ok_or_else(|| format!("no {BEGIN} in it"))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| format!("no {END} after {BEGIN}"))?;
-    Ok((before, after))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn replaces_what_is_between_the_markers() {
-        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(around(&text), Ok(("a\n", "\nb\n")));
-        assert!(around("a\n").is_err());
-        assert!(around(&format!("{END}\n{BEGIN}\n")).is_err());
-    }
-
-    #[test]
     fn the_document_has_a_place_for_it() {
-        assert!(Document::read(&root().join("docs/benchmarks.md")).is_ok());
+        assert!(Document::read(&root().join("docs/benchmarks.md"), SECTION).is_ok());
     }
 }

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::api::{self, Problem};
+use crate::features;
 use crate::golden;
+use crate::minimal_versions::{self, Extent};
 use crate::tidy;
 use crate::tool::{self, cargo};
 
@@ -21,6 +24,8 @@ const STEPS: &[Step] = &[
     Step { name: "features", run: features },
     Step { name: "tests", run: tests },
     Step { name: "docs", run: docs },
+    Step { name: "api", run: api },
+    Step { name: "oldest versions", run: oldest_versions },
     Step { name: "fuzz targets", run: fuzz_targets },
     Step { name: "fuzz seeds", run: fuzz_seeds },
     Step { name: "benchmarks", run: benchmarks },
@@ -64,7 +69,7 @@ struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:14} {:6.1} s  ", self.name, self.took.as_secs_f64())?;
+        write!(f, "{:15} {:6.1} s  ", self.name, self.took.as_secs_f64())?;
         match &self.end {
             Ok(()) => f.write_str("passed"),
             Err(stop) => stop.fmt(f),
@@ -121,28 +126,26 @@ fn lints() -> Result<(), Stop> {
     Ok(tool::run(cargo("clippy --workspace --all-targets --all-features --locked -- -D warnings"))?)
 }
 
-/// The crates with features of their own, with each of them, all and none: with the others around them, a workspace builds
-/// them with whatever any member wants.
+/// Every set of features of each crate.
 fn features() -> Result<(), Stop> {
-    const CRATES: [(&str, &[&str]); 4] = [
-        ("ipq", &["tokio"]),
-        ("ipq-proto", &["fuzzing"]),
-        ("ipq-sim", &["fuzzing"]),
-        ("ipq-sys", &["fuzzing", "serde", "tokio"]),
-    ];
     let task = if needs("clippy").is_ok() { "clippy" } else { "check" };
-    for (package, features) in CRATES {
-        let each = features.iter().map(|feature| format!("--features {feature}"));
-        let all_and_none = ["--no-default-features", "--all-features"].map(str::to_owned);
-        for features in each.chain(all_and_none) {
-            let mut check = cargo(task);
-            check.args(format!("-p {package} {features} --all-targets --locked").split(' '));
-            let flags = env::var("RUSTFLAGS").unwrap_or_default();
-            check.env("RUSTFLAGS", format!("{flags} -Dwarnings"));
-            tool::run(check)?;
-        }
+    Ok(features::run(task)?)
+}
+
+/// What the libraries offer is what was last looked at.
+fn api() -> Result<(), Stop> {
+    api::run(true).map_err(|problem| match problem {
+        Problem::Unreadable(why) => Stop::Skipped(why),
+        Problem::Failed(why) => Stop::Failed(why),
+    })
+}
+
+/// The lower bounds in the manifests are true: those versions may be on no machine yet.
+fn oldest_versions() -> Result<(), Stop> {
+    if env::var("CARGO_NET_OFFLINE").is_ok_and(|offline| offline == "true") {
+        return Err(Stop::Skipped("CARGO_NET_OFFLINE: no old versions to be had".into()));
     }
-    Ok(())
+    Ok(minimal_versions::run(Extent::Direct)?)
 }
 
 /// Unit, integration and documentation tests; one that fails does not hide the others.

@@ -2,13 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod bench_kernel;
 mod ci;
+mod coverage;
+mod document;
+mod features;
 mod fuzz;
 mod golden;
 mod install;
 mod install_c;
 mod load;
+mod minimal_versions;
+mod packages;
 mod place;
 mod tidy;
 mod tool;
@@ -39,6 +45,20 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Write what the libraries offer to others to the files in api/.
+    Api {
+        /// Only compare it with these files.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run all tests and count which lines they run, and name the functions they never call (needs cargo-llvm-cov).
+    Coverage(coverage::Args),
+    /// Check the published crates with the oldest versions of their dependencies that they allow.
+    MinimalVersions {
+        /// How far that goes.
+        #[arg(value_enum, default_value = "direct")]
+        extent: minimal_versions::Extent,
+    },
     /// Build the program and install it, with what `ipq-cli run` needs, manual pages and completions.
     Install(place::Args),
     /// Build libipq for C and install it, with headers and manual pages.
@@ -58,6 +78,9 @@ fn main() -> ExitCode {
         Task::Ci => return ci::run(),
         Task::Tidy => tidy::run(),
         Task::Golden { check } => golden::run(check),
+        Task::Api { check } => api::run(check).map_err(|problem| problem.to_string()),
+        Task::Coverage(args) => coverage::run(&args),
+        Task::MinimalVersions { extent } => minimal_versions::run(extent),
         Task::Install(args) => install::run(&args),
         Task::InstallC(args) => install_c::run(&args),
         Task::Conformance => {

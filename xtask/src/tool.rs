@@ -42,3 +42,14 @@ pub(crate) fn run(mut command: Command) -> Outcome {
         Err(error) => Err(format!("cannot start {program}: {error}")),
     }
 }
+
+/// What `command` prints; what it says on stderr is shown as it comes.
+pub(crate) fn output(mut command: Command) -> Result<String, String> {
+    let program = Path::new(command.get_program()).display().to_string();
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("cannot start {program}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{program}: {}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|error| format!("{program}: {error}"))
+}

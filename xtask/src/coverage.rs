@@ -1,0 +1,55 @@
+//! `cargo xtask coverage`: which lines of the crates the tests run, and which functions they do not.
+//!
+//! cargo-llvm-cov builds everything so that it counts, and runs all tests. Programs that tests start count as well, and so
+//! do the libraries that are preloaded into other programs or linked with programs in C.
+
+mod counts;
+mod report;
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::document::Document;
+use crate::packages::target_directory;
+use crate::tool::{Outcome, cargo, run as call, succeeds};
+use counts::Coverage;
+
+/// What encloses the section of a document that `--write` makes again.
+const SECTION: &str = "coverage";
+
+/// What is done with what was counted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Report what the last run has counted, without another one.
+    #[arg(long)]
+    no_run: bool,
+    /// Put the tables into this file, between its marker comments.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+/// Runs all tests and reports. A test that fails does not keep the others from being counted.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let document = args.write.as_deref().map(|path| Document::read(path, SECTION)).transpose()?;
+    if !succeeds(cargo("llvm-cov --version")) {
+        return Err("needs cargo-llvm-cov: cargo install cargo-llvm-cov --locked".into());
+    }
+    let export = target_directory()?.join("coverage.json");
+    let mut tested = Ok(());
+    if !args.no_run {
+        tested =
+            call(cargo("llvm-cov --no-report --workspace --all-features --locked --no-fail-fast"));
+    }
+    let mut report = cargo("llvm-cov report --json --output-path");
+    report.arg(&export);
+    call(report)?;
+    let json =
+        fs::read_to_string(&export).map_err(|error| format!("{}: {error}", export.display()))?;
+    let coverage = Coverage::read(&json)?;
+    println!("{}", report::table(&coverage));
+    println!("{}", report::missed(&coverage));
+    if let Some(document) = document {
+        document.write(&report::table(&coverage))?;
+    }
+    tested.map_err(|error| format!("{error}; what was counted is above"))
+}

@@ -67,16 +67,16 @@ type Waiting<'a> = [Option<&'a mut (dyn Transport + 'static)>; MAX_TRANSPORTS];
 /// Lets the kernel behind transports without descriptor do one thing; `None` if there is no such transport. They are
 /// of one kernel, but each may keep something back, so all are asked before nothing can come.
 fn step_each(transports: &mut Waiting<'_>, deadline: Deadline) -> Result<Option<Waited>, Error> {
-    let mut ended = None;
+    let mut nothing = None;
     let each = transports.iter_mut().flatten();
     for transport in each.filter(|transport| transport.descriptor().is_none()) {
         match transport.step(deadline)? {
             Stepped::Progressed => return Ok(Some(Waited::Ready)),
-            Stepped::TimedOut => return Ok(Some(Waited::TimedOut)),
-            Stepped::Ended => ended = Some(Waited::Ended),
+            Stepped::TimedOut => nothing = Some(Waited::TimedOut),
+            Stepped::Ended => nothing = nothing.or(Some(Waited::Ended)),
         }
     }
-    Ok(ended)
+    Ok(nothing)
 }
 
 /// Waits for the descriptors of transports.

@@ -263,6 +263,21 @@ fn a_lost_request_or_answer_is_repeated() {
 }
 
 #[test]
+fn what_one_socket_keeps_back_is_read_when_the_time_of_the_other_is_over() {
+    let kernel = native();
+    let plan = FaultPlan::default();
+    let (mut queue, faults) =
+        faulty_session(&kernel, Families::Both, &plan, SocketOptions::default());
+    queue.set_mode(WHOLE).unwrap();
+    send(&kernel, Family::Ipv6, b"x");
+    // IPv4 is asked first, and has nothing.
+    faults[1].add(Fault::TimeOut.to_program());
+    let mut buffer = [0; 256];
+    let event = queue.read(&mut buffer, Some(MS)).unwrap();
+    assert!(matches!(event, Some(Event::Packet(_))), "{event:?}");
+}
+
+#[test]
 fn a_mode_is_not_asked_for_for_ever() {
     let plan = FaultPlan::new(1).with(Fault::Overrun.to_program());
     let kernel = native();

@@ -68,18 +68,23 @@ impl Lane {
     fn interpret_cut<'b>(&self, beginning: &'b [u8], message_len: usize) -> Said<'b> {
         let model = self.transport.data_model();
         let cut = |packet| Event::Truncated { packet, message_len };
+        // A message that is known not to be about a packet is none that was cut.
+        let unread = |announcement| match nfqueue::message_type(model, beginning) {
+            Some(other) if other != announcement => Event::Other(other),
+            _ => cut(None),
+        };
         Said::Event(match &self.front {
             Front::IpQueue(family) => match ip_queue::decode_cut(model, beginning) {
                 Ok(IpqMessage::Packet(packet)) => cut(Some(Packet::of_ip_queue(*family, &packet))),
                 Ok(IpqMessage::Reply(reply)) => self.interpret_reply(&reply),
-                _ => cut(None),
+                _ => unread(ipq::PACKET),
             },
             Front::Nfqueue(nfqueue) => match nfqueue::decode_cut(model, beginning) {
                 Ok((_, NfqMessage::Packet(packet))) => {
                     return self.admit(nfqueue, &packet, |packet| cut(Some(packet)));
                 }
                 Ok((_, NfqMessage::Reply(reply))) => self.interpret_reply(&reply),
-                _ => cut(None),
+                _ => unread(nfq::PACKET),
             },
         })
     }

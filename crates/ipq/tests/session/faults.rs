@@ -278,6 +278,27 @@ fn what_one_socket_keeps_back_is_read_when_the_time_of_the_other_is_over() {
 }
 
 #[test]
+fn an_answer_that_was_cut_is_not_counted_as_a_packet() {
+    for len in [16, 20, 35] {
+        let kernel = native();
+        let plan = FaultPlan::default();
+        let (mut queue, faults) =
+            faulty_session(&kernel, Families::Ipv4, &plan, SocketOptions::default());
+        queue.set_mode(WHOLE).unwrap();
+        send(&kernel, Family::Ipv4, b"x");
+        let (id, _) = next_packet(&mut queue);
+        queue.verdict(id, Verdict::Accept).unwrap();
+        faults[0].add(Fault::Truncate { len }.to_program());
+        // The second one is refused.
+        queue.verdict(id, Verdict::Accept).unwrap();
+        let mut buffer = [0; 256];
+        let event = queue.read(&mut buffer, None).unwrap();
+        assert!(matches!(event, Some(Event::Other(_))), "{event:?}");
+        assert_eq!((queue.statistics().packets, queue.statistics().truncated), (1, 0));
+    }
+}
+
+#[test]
 fn a_mode_is_not_asked_for_for_ever() {
     let plan = FaultPlan::new(1).with(Fault::Overrun.to_program());
     let kernel = native();

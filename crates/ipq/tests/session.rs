@@ -7,10 +7,14 @@ mod common;
 #[path = "common/exposition.rs"]
 mod exposition;
 
+#[path = "session/checksums.rs"]
+mod checksums;
 #[path = "session/errors.rs"]
 mod errors;
 #[path = "session/families.rs"]
 mod families;
+#[path = "session/fault_plans.rs"]
+mod fault_plans;
 #[path = "session/faults.rs"]
 mod faults;
 #[path = "session/hostile.rs"]

@@ -11,6 +11,7 @@
 #[macro_use(on_every_kernel)]
 extern crate ipq_tests;
 
+mod allocation;
 mod asynchronous;
 mod basics;
 mod batches;

@@ -1,6 +1,6 @@
 //! The programs, one by one: what they print, and what becomes of the packets.
 
-use ipq_proto::Family::{Ipv4, Ipv6};
+use ipq_proto::Family::{self, Ipv4, Ipv6};
 use ipq_tests::namespace::{Outcome, Skipped};
 
 use crate::network::Network;
@@ -9,6 +9,7 @@ use ipq_tests::running::Running;
 
 on_every_kernel! {
     passes_packets_with_every_call,
+    allocates_nothing_for_a_packet,
     serves_two_families_in_one_loop,
     decides_later_in_another_order_and_in_other_threads,
     replaces_packets,
@@ -40,9 +41,9 @@ fn in_every_build(
 }
 
 /// Sends packets with these texts.
-fn send(network: &mut dyn Network, texts: &[&str]) {
+fn send(network: &mut dyn Network, family: Family, texts: &[&str]) {
     for text in texts {
-        network.send(Ipv4, text);
+        network.send(family, text);
     }
 }
 
@@ -73,6 +74,28 @@ fn passes_packets_with_every_call(network: &mut dyn Network) -> Outcome {
     Ok(())
 }
 
+/// The allocator that counts is the program's, and takes the place of the C library's; so not in a static program.
+fn allocates_nothing_for_a_packet(network: &mut dyn Network) -> Outcome {
+    const TEXTS: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    for (family, version) in [(Ipv4, "4"), (Ipv6, "6")] {
+        let program = program("allocations", Build::USUAL)?;
+        let mut running = Running::start(
+            &network.transport(),
+            &[],
+            &program,
+            &[version, &TEXTS.len().to_string()],
+        );
+        for ready in ["ready", "warm"] {
+            running.wait_for(ready);
+            send(network, family, &TEXTS);
+        }
+        let printed = running.finish();
+        assert!(printed.contains("\nallocated 0 times\n"), "{printed}");
+        assert_eq!(arrived(network).len(), 2 * 6);
+    }
+    Ok(())
+}
+
 fn serves_two_families_in_one_loop(network: &mut dyn Network) -> Outcome {
     in_every_build(network, "two_families", &["3"], |network, running| {
         for text in ["1", "2", "3"] {
@@ -89,7 +112,7 @@ fn serves_two_families_in_one_loop(network: &mut dyn Network) -> Outcome {
 
 fn decides_later_in_another_order_and_in_other_threads(network: &mut dyn Network) -> Outcome {
     in_every_build(network, "delayed", &["9"], |network, running| {
-        send(network, &["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+        send(network, Ipv4, &["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
         assert_eq!(running.finish(), "ready\ndecided 9 packets\n");
         // The threads take the last first; which of them is quicker, nobody knows.
         let mut arrived = arrived(network);
@@ -100,7 +123,7 @@ fn decides_later_in_another_order_and_in_other_threads(network: &mut dyn Network
 
 fn replaces_packets(network: &mut dyn Network) -> Outcome {
     in_every_build(network, "replacer", &["2"], |network, running| {
-        send(network, &["hello", "even more"]);
+        send(network, Ipv4, &["hello", "even more"]);
         let printed = running.finish();
         assert_eq!(printed, "ready\nreplaced 33 bytes by 34\nreplaced 37 bytes by 38\n");
         assert_eq!(arrived(network), ["HELLO!", "EVEN MORE!"]);
@@ -109,7 +132,7 @@ fn replaces_packets(network: &mut dyn Network) -> Outcome {
 
 fn takes_a_small_range(network: &mut dyn Network) -> Outcome {
     in_every_build(network, "small_range", &["2"], |network, running| {
-        send(network, &["hello", "even more"]);
+        send(network, Ipv4, &["hello", "even more"]);
         assert_eq!(running.finish(), "ready\n21 of 33 bytes\n21 of 37 bytes\n");
         assert!(arrived(network).is_empty());
     })
@@ -117,7 +140,7 @@ fn takes_a_small_range(network: &mut dyn Network) -> Outcome {
 
 fn keeps_within_a_short_buffer(network: &mut dyn Network) -> Outcome {
     in_every_build(network, "short_buffer", &["2"], |network, running| {
-        send(network, &["hello", "even more"]);
+        send(network, Ipv4, &["hello", "even more"]);
         let expected = "19 bytes: Receive buffer size invalid\nready\n\
                         33 bytes of packet: Received message truncated\n\
                         37 bytes of packet: Received message truncated\n";
@@ -128,11 +151,11 @@ fn keeps_within_a_short_buffer(network: &mut dyn Network) -> Outcome {
 
 fn goes_on_in_a_child(network: &mut dyn Network) -> Outcome {
     in_every_build(network, "forks", &["2"], |network, mut running| {
-        send(network, &["1", "2"]);
+        send(network, Ipv4, &["1", "2"]);
         running.wait_for("again");
-        send(network, &["3", "4"]);
+        send(network, Ipv4, &["3", "4"]);
         running.wait_for("once more");
-        send(network, &["5"]);
+        send(network, Ipv4, &["5"]);
         let printed = running.finish();
         for line in [
             "child: 2 verdicts over packets that the parent read\n",
@@ -155,7 +178,7 @@ fn forks_while_threads_are_inside(network: &mut dyn Network) -> Outcome {
 fn has_a_descriptor_like_any(network: &mut dyn Network) -> Outcome {
     let size = if network.has_receive_buffer() { "larger" } else { "" };
     in_every_build(network, "descriptor", &["4"], |network, running| {
-        send(network, &["1", "2", "3", "4"]);
+        send(network, Ipv4, &["1", "2", "3", "4"]);
         let printed = running.finish();
         assert!(printed.contains(&format!("receive buffer: {size}")), "{printed}");
         let non_blocking = "non-blocking: Failed to receive netlink message\n";

@@ -6,7 +6,7 @@ use ipq::Family;
 use ipq_sim::{IpQueueStatus, Kernel, Served, Simulation};
 use ipq_sys::unix::{Server, ServerOptions};
 
-use super::support::{Compiled, PINGS, captured};
+use super::support::{Compiled, PINGS, captured, source};
 
 #[track_caller]
 fn raw(test: &str, args: &[&str], expected: &str) {
@@ -26,6 +26,27 @@ fn raw_programs_receive_by_every_call() {
             let args = ["-n", "54", "-r", how, "-w", waiting];
             let run = program.over(&captured(), &args).was_silent();
             assert_eq!(run.stdout, ALL, "{args:?}");
+        }
+    }
+}
+
+/// The allocator that counts is the program's, before that of the C library: the preloaded library has it as well.
+#[test]
+fn carrying_a_message_allocates_nothing() {
+    const TEST: &str = "carrying_a_message_allocates_nothing";
+    let header = source("../../../../../tests/c/allocations.h");
+    let options = ["-Wno-unused-function", "-include", header.to_str().expect("a path in UTF-8")];
+    let Some(program) = Compiled::of(TEST, "raw", &options) else { return };
+    for how in ["recv", "recvfrom", "recvmsg", "recvmmsg", "read", "readv", "peek"] {
+        for waiting in ["block", "poll", "epoll", "nonblock"] {
+            let allocations = |count: &str| {
+                let args = ["-n", count, "-r", how, "-w", waiting];
+                let printed = program.over(&captured(), &args).was_silent().stdout;
+                let last =
+                    printed.lines().last().and_then(|line| line.strip_prefix("allocations "));
+                last.unwrap_or_else(|| panic!("{printed}")).parse::<u64>().expect("a number")
+            };
+            assert_eq!(allocations("10"), allocations("50"), "{how}, {waiting}");
         }
     }
 }

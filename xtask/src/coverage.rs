@@ -4,9 +4,9 @@
 //! do the libraries that are preloaded into other programs or linked with programs in C.
 
 mod counts;
+mod export;
 mod report;
 
-use std::fs;
 use std::path::PathBuf;
 
 use crate::document::Document;
@@ -34,18 +34,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if !succeeds(cargo("llvm-cov --version")) {
         return Err("needs cargo-llvm-cov: cargo install cargo-llvm-cov --locked".into());
     }
-    let export = target_directory()?.join("coverage.json");
+    let target = target_directory()?.join("llvm-cov-target");
     let mut tested = Ok(());
     if !args.no_run {
         tested =
             call(cargo("llvm-cov --no-report --workspace --all-features --locked --no-fail-fast"));
     }
-    let mut report = cargo("llvm-cov report --json --output-path");
-    report.arg(&export);
-    call(report)?;
-    let json =
-        fs::read_to_string(&export).map_err(|error| format!("{}: {error}", export.display()))?;
-    let coverage = Coverage::read(&json)?;
+    let coverage = Coverage::read(&export::export(&target)?)?;
     println!("{}", report::table(&coverage));
     println!("{}", report::missed(&coverage));
     if let Some(document) = document {

@@ -70,6 +70,10 @@ fn link(built: &Path, symbols: &[&str], map: &Path, library: &Path) -> Outcome {
     compiler.arg(format!("-Wl,--version-script={}", map.display()));
     compiler.args(symbols.iter().map(|symbol| format!("-Wl,--undefined={symbol}")));
     compiler.args(["-Wl,--gc-sections", "-Wl,--strip-debug", "-Wl,-z,defs", "-Wl,-z,relro,-z,now"]);
+    if env::var_os("CARGO_LLVM_COV").is_some() {
+        // What writes the counts at the end of a program. rustc asks for it where it links by itself.
+        compiler.arg("-Wl,--undefined=__llvm_profile_runtime");
+    }
     compiler.arg(built);
     compiler.args(["-lgcc_s", "-lpthread", "-ldl", "-lrt", "-lm"]);
     call(compiler)?;

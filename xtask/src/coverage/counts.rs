@@ -61,7 +61,8 @@ struct Function {
 }
 
 impl Coverage {
-    /// Reads an export. Only the sources of the crates count, and not the tests beside them.
+    /// Reads an export. Only the sources of the crates count, and not the tests and the bodies of fuzz
+    /// targets beside them.
     pub(crate) fn read(json: &str) -> Result<Self, String> {
         let export: Export = serde_json::from_str(json)
             .map_err(|error| format!("the export of llvm-cov: {error}"))?;
@@ -122,7 +123,8 @@ fn source(filename: &str) -> Option<&str> {
     let at = filename.rfind("/crates/")?;
     let path = &filename[at + 1..];
     let file = path.rsplit('/').next().unwrap_or_default();
-    let is_test = matches!(file, "tests.rs" | "allocation.rs");
+    let is_fuzzing = path.contains("/src/fuzzing");
+    let is_test = is_fuzzing || matches!(file, "tests.rs" | "allocation.rs");
     (path.split('/').nth(2) == Some("src") && !is_test).then_some(path)
 }
 

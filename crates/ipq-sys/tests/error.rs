@@ -1,7 +1,9 @@
 //! How an `Error` reads, and what it says of itself.
 
+use core::error::Error as _;
+
 use ipq_proto::Errno;
-use ipq_sys::{Error, Operation, Protocol};
+use ipq_sys::{ClaimError, Error, Operation, Protocol};
 
 const OPERATIONS: [Operation; 6] = [
     Operation::Open,
@@ -126,4 +128,29 @@ fn is_an_error_without_a_cause() {
     let error: Box<dyn core::error::Error> =
         Box::new(error(Operation::Wait, Protocol::Firewall, Errno::EINVAL));
     assert!(error.source().is_none());
+}
+
+#[test]
+fn a_claim_tells_the_error_of_its_transport() {
+    let cause = error(Operation::Send, Protocol::Netfilter, Errno::ENOBUFS);
+    let failed = ClaimError::from(cause);
+    assert_eq!(failed.to_string(), cause.to_string());
+    assert_eq!(failed.source().map(ToString::to_string), Some(cause.to_string()));
+    assert!(ClaimError::HandlerTaken.source().is_none());
+}
+
+#[test]
+fn a_claim_says_what_to_do() {
+    for (error, advice) in [
+        (ClaimError::BindRefused { queue: 7, errno: Errno::EPERM }, "CAP_NET_ADMIN is missing"),
+        (ClaimError::BindRefused { queue: 7, errno: Errno::EINVAL }, "is its module missing?"),
+        (ClaimError::QueueTaken { queue: 7, owner: None }, "root sees which one"),
+        (ClaimError::HandlerTaken, "unload its module"),
+        (ClaimError::WrongProtocol(Protocol::Firewall), "speaks"),
+        (ClaimError::NoAnswer { queue: 7 }, "no answer"),
+    ] {
+        let text = error.to_string();
+        assert!(text.contains(advice), "{text:?} does not say {advice:?}");
+        assert!(!text.contains('\n') && !text.ends_with('.'), "{text:?}");
+    }
 }

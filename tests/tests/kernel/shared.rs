@@ -180,3 +180,27 @@ fn share(network: &mut dyn Network, is_batched: bool) -> Outcome {
     assert_eq!((snapshot.statistics.refused, snapshot.statistics.defaulted), (0, 0));
     Ok(())
 }
+
+/// By name there is only the real kernel.
+#[test]
+fn workers_are_opened_by_the_name_of_their_queues() {
+    let path = concat!(module_path!(), "::workers_are_opened_by_the_name_of_their_queues");
+    crate::real::run(path, |network| {
+        let (from, to) = (network.udp(Family::Ipv4), network.udp(Family::Ipv4));
+        let address = network.address_of(to);
+        network.rule(Rule::to(address, Target::Nfqueue(4, 7)))?;
+        let name = "nfqueue:4-7".parse().unwrap();
+        let mode = CopyMode::Packet { range: 0 };
+        let workers = Workers::open(name, mode, Family::Ipv4, DefaultVerdict::Drop).unwrap();
+        assert_eq!(workers.queues().len(), 4);
+        network.send(from, address, b"x");
+        thread::scope(|scope| {
+            let working = scope.spawn(|| workers.decide(|_| Verdict::Accept));
+            assert_receives(network, to, &["x"]);
+            workers.stop();
+            working.join().unwrap().unwrap();
+        });
+        assert_eq!(workers.close().unwrap().statistics.accepted, 1);
+        Ok(())
+    });
+}

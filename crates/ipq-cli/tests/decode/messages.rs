@@ -82,6 +82,37 @@ pub(super) fn nfqueue_messages(is_big_endian: bool) -> [Vec<u8>; 2] {
     [bind, buffer[..len].to_vec()]
 }
 
+/// A packet with all that the kernel can tell of it, and a verdict with a mark and a replacement.
+pub(super) fn full_nfqueue_messages() -> [Vec<u8>; 2] {
+    let payload = udp4(b"hello");
+    let packet = nfqueue::Packet {
+        family: 2,
+        queue: 3,
+        id: 9,
+        hook: Hook::PreRouting,
+        hw_protocol: EtherType::IPV4,
+        mark: Some(7),
+        timestamp: Some(nfqueue::Timestamp { seconds: 1_795_429_884, microseconds: 42 }),
+        input_device: Some(2),
+        output_device: Some(1),
+        hw_address: Some(HardwareAddress::from_wire(6, [2, 0, 0, 0, 0, 9, 0, 0])),
+        packet_len: Some(9000),
+        uid: Some(1000),
+        gid: Some(100),
+        payload: Some(&payload),
+        ..nfqueue::Packet::default()
+    };
+    let mut buffer = [0; 400];
+    let len = packet.encode::<LittleEndian>(&mut buffer).unwrap();
+    let header = Header::new(nfqueue::VERDICT, Flags::REQUEST, 1, 4711);
+    let mark = nfqueue::MarkAttribute::<LittleEndian>::new(7);
+    let replacement = nfqueue::payload_attribute_header::<LittleEndian>(4).unwrap();
+    let rest = [mark.as_bytes(), &replacement, b"done"].concat();
+    let verdict = nfqueue::VerdictMsg::<LittleEndian>::new(3, 9, Verdict::Accept);
+    let framed = Framed::new(header, verdict, rest.len()).unwrap();
+    [buffer[..len].to_vec(), [framed.as_bytes(), &rest].concat()]
+}
+
 /// A recorded packet message of Linux 3.4 on `x86_64`.
 pub(super) const RECORDED: &str = "\
     94 00 00 00 13 00 00 00 00 00 00 00 00 00 00 00

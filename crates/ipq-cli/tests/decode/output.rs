@@ -3,7 +3,9 @@
 use insta::assert_snapshot;
 use ipq_proto::DataModel;
 
-use super::messages::{RECORDED, decode, hex, ip_queue_messages, nfqueue_messages};
+use super::messages::{
+    RECORDED, decode, full_nfqueue_messages, hex, ip_queue_messages, nfqueue_messages,
+};
 use crate::common::shape;
 
 /// The recorded message with some of its bytes replaced, or cut.
@@ -123,4 +125,25 @@ fn json_has_the_documented_keys_and_types() {
     );
     assert_eq!((error["offset"].as_u64(), error["found"].as_u64()), (Some(104), Some(255)));
     assert_eq!(error["expected"], "at most 36");
+}
+
+/// All that a packet of `nfnetlink_queue` can tell, and all that a verdict can say.
+#[test]
+fn json_has_what_messages_of_nfqueue_say() {
+    let fields = |message: &[u8]| {
+        let run = decode(message, &["--json", "--format", "raw"]).was_silent();
+        run.events("message")[0]["fields"].to_string()
+    };
+    let [packet, verdict] = full_nfqueue_messages();
+    assert_eq!(
+        fields(&packet),
+        r#"{"queue":3,"id":9,"family":2,"hook":"PRE_ROUTING","mark":7,"timestamp":"1795429884.000042","indev":2,"#
+            .to_owned()
+            + r#""outdev":1,"hw_protocol":"0x0800","hw_addr":"02:00:00:00:00:09","packet_len":9000,"uid":1000,"#
+            + r#""gid":100,"data_len":33}"#
+    );
+    assert_eq!(
+        fields(&verdict),
+        r#"{"queue":3,"id":9,"verdict":"accept","mark":7,"replacement_len":4}"#
+    );
 }

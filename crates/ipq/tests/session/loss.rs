@@ -108,6 +108,11 @@ lost      1 packets, 1 overruns, 0 unclaimed, 0 malformed, 0 foreign
 queue 3   0 waiting, 0 dropped by a full queue, 1 by a full receive buffer
 ";
     assert_eq!(text, expected);
+    let (queue, _) = lossy_ip_queue();
+    let text = queue.snapshot().to_string();
+    let last = text.lines().last().unwrap();
+    let start = "ip_queue  0 of 2 waiting, ";
+    assert!(last.starts_with(start) && last.ends_with(" by a full receive buffer"), "{last}");
     let problem =
         KernelStatus { problems: vec!["reading x: no".to_owned()], ..KernelStatus::default() };
     let mut snapshot = Snapshot::default();

@@ -3,7 +3,8 @@
 use core::ops::RangeInclusive;
 
 use ipq::{
-    CopyMode, Errno, Event, Families, Family, Hook, Options, PacketId, Queue, QueueName, Verdict,
+    CopyMode, DefaultVerdict, Errno, Event, Families, Family, Hook, Options, PacketId, Queue,
+    QueueName, Verdict,
 };
 use ipq_proto::DataModel;
 use ipq_sim::{Action, Extras, Fate, Kernel, Match, Reason, SocketOptions, Target};
@@ -48,6 +49,28 @@ fn packets_are_read_and_decided_in_every_byte_order() {
         }
         assert_eq!(fates(&kernel), [Fate::Delivered; 2], "{model}");
         hears_nothing(&mut queue);
+    }
+}
+
+#[test]
+fn what_was_read_and_not_decided_over_gets_the_default_at_the_end() {
+    for (default, expected) in [
+        (DefaultVerdict::Accept, Fate::Delivered),
+        (DefaultVerdict::Drop, Fate::Dropped(Reason::Verdict)),
+    ] {
+        let kernel = kernel(DataModel::NATIVE);
+        let mut queue = session(&kernel, Families::Both);
+        for number in 0..4 {
+            send(&kernel, Family::Ipv4, &[number]);
+        }
+        let [_, second, _] = core::array::from_fn(|_| next_packet(&mut queue).0);
+        queue.verdict(second, Verdict::Accept).unwrap();
+        assert_eq!(fates(&kernel), [Fate::Delivered]);
+        queue.settle_rest(default).unwrap();
+        kernel.run();
+        assert_eq!(fates(&kernel), [expected; 3]);
+        let statistics = queue.statistics();
+        assert_eq!((statistics.defaulted, statistics.refused), (3, 0));
     }
 }
 

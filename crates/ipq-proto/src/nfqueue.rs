@@ -54,7 +54,8 @@ pub const CONFIG: MessageType = MessageType(0x0302);
 #[doc(alias = "NFQNL_MSG_VERDICT_BATCH")]
 pub const VERDICT_BATCH: MessageType = MessageType(0x0303);
 
-/// Whether the id `a` was given out before `b`, or is the same: ids wrap around after 2^32.
+/// Whether the id `a` was given out before `b`, or is the same: ids wrap around after 2^32. Of two that are just half of that
+/// apart neither is later.
 pub const fn is_not_later(a: u32, b: u32) -> bool {
-    b.wrapping_sub(a) < 1 << 31
+    a.wrapping_sub(b).cast_signed() <= 0
 }

@@ -15,6 +15,7 @@ in_own_networks!(
     marks_and_priorities,
     what_a_batch_does_not_take,
     batches_and_ids,
+    batches_half_way_round,
     in_any_order,
     to_another_queue,
     to_no_queue,
@@ -212,6 +213,18 @@ fn batches_and_ids() -> Outcome {
             network.send_text(Family::Ipv4, b"hello");
         }
         decide(&mut network, &Request::batch(OUT, ACCEPT, id));
+        decide(&mut network, &Request::batch(OUT, ACCEPT, id));
+    }
+    Ok(())
+}
+
+/// Of packets whose ids are half way round from that of the batch, some count as later: a batch ends before the first.
+fn batches_half_way_round() -> Outcome {
+    let mut network = network()?;
+    for _ in 0..7 {
+        network.send_text(Family::Ipv4, b"hello");
+    }
+    for id in [(1 << 31) + 3, (1 << 31) + 1, (1 << 31) + 9, 1 << 31] {
         decide(&mut network, &Request::batch(OUT, ACCEPT, id));
     }
     Ok(())

@@ -117,6 +117,12 @@ proptest! {
     }
 
     #[test]
+    fn of_ids_half_way_round_neither_is_later(id: u32) {
+        let opposite = id ^ 0x8000_0000;
+        prop_assert!(is_not_later(id, opposite) && is_not_later(opposite, id));
+    }
+
+    #[test]
     fn ids_up_to_half_way_round_are_later(id: u32, further in 1_u32..0x8000_0000) {
         prop_assert!(is_not_later(id, id.wrapping_add(further)));
         prop_assert!(!is_not_later(id.wrapping_add(further), id));

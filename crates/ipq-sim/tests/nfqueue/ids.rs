@@ -66,6 +66,22 @@ fn a_batch_reaches_over_the_wrap() {
     assert_eq!(world.fates(), [Fate::Delivered; 2]);
 }
 
+/// As the real kernel has it: the one that is just half way round is not later, and the oldest that is later ends a batch.
+#[test]
+fn a_batch_half_way_round_takes_what_is_not_later() {
+    const HALF: u32 = 1 << 31;
+    let mut world = World::new();
+    for _ in 0..7 {
+        world.send(b"x");
+    }
+    let batch = VerdictMsg::new(QUEUE, HALF + 3, Verdict::Accept);
+    assert_eq!(world.program.ids().len(), 7);
+    assert_eq!(world.program.ask(VERDICT_BATCH, batch, &[]), Some(Errno::ENOENT));
+    world.program.batch(QUEUE, HALF + 1, Verdict::Accept);
+    world.kernel.run();
+    assert_eq!(world.fates(), [Fate::Delivered; 7]);
+}
+
 #[test]
 fn are_used_once() {
     let mut world = World::new();

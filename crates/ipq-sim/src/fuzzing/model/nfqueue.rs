@@ -253,11 +253,16 @@ impl Model {
         if verdict & 0xff > 5 || verdict & 0xff == 2 {
             return Err(Errno::EINVAL);
         }
-        let is_meant = |waiting: &mut Waiting| {
-            let other = u32::try_from(waiting.id).expect("these ids are short");
-            if is_batch { id.wrapping_sub(other).cast_signed() >= 0 } else { other == id }
+        let number_of = |waiting: &Waiting| u32::try_from(waiting.id).expect("these ids are short");
+        let decided: Vec<_> = if is_batch {
+            // From the oldest on, up to the first one that is later.
+            let is_later =
+                |waiting: &Waiting| number_of(waiting).wrapping_sub(id).cast_signed() > 0;
+            let end = queue.waiting.iter().position(is_later).unwrap_or(queue.waiting.len());
+            queue.waiting.drain(..end).collect()
+        } else {
+            queue.waiting.extract_if(.., |waiting| number_of(waiting) == id).collect()
         };
-        let decided: Vec<_> = queue.waiting.extract_if(.., is_meant).collect();
         if decided.is_empty() {
             return Err(Errno::ENOENT);
         }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipq_proto::{CopyMode, DecodeError, EncodeError, Errno};
 use ipq_sim::capture::CaptureError;
@@ -167,21 +167,7 @@ impl fmt::Display for Error {
                 write!(f, "asking for {option}: ip_queue has no such option")
             }
             Self::ModeRefused { mode, queue, errno } => {
-                write!(f, "setting copy mode {mode} of {queue}: {errno}")?;
-                match (*errno, queue) {
-                    (Errno::EPERM, QueueName::IpQueue(_)) => {
-                        f.write_str("; CAP_NET_ADMIN is missing: run as root")
-                    }
-                    (Errno::EPERM, _) => write!(f, "; {CAPABILITY}"),
-                    // The one mode request that this crate makes is wrong only for a kernel of other words.
-                    (Errno::EINVAL, QueueName::IpQueue(_)) => f.write_str(
-                        "; a 32-bit program cannot talk to the ip_queue of a 64-bit kernel: build it for 64 bits",
-                    ),
-                    (Errno::EBUSY, QueueName::IpQueue(_)) => {
-                        write!(f, "; another program has the queue: /proc/net/{queue} names it")
-                    }
-                    _ => Ok(()),
-                }
+                write_mode_refused(f, *mode, *queue, *errno)
             }
             Self::NoAnswer { queue } => write!(
                 f,
@@ -217,17 +203,42 @@ impl fmt::Display for Error {
             Self::Rewrite(error) => error.fmt(f),
             Self::Capture(error) => error.fmt(f),
             Self::Scenario(error) => error.fmt(f),
-            Self::Unreachable { path, errno } => {
-                let path = path.display();
-                write!(f, "connecting to the simulated kernel at {path}: {errno}; ")?;
-                match *errno {
-                    Errno::EACCES => f.write_str("only the user who serves it may"),
-                    Errno::EMFILE => f.write_str("its server has as many clients as it takes"),
-                    Errno::EPROTO => f.write_str("what listens there is no server of this version"),
-                    _ => write!(f, "is it served? ipq-cli sim serve --listen {path} does it"),
-                }
-            }
+            Self::Unreachable { path, errno } => write_unreachable(f, path, *errno),
         }
+    }
+}
+
+fn write_mode_refused(
+    f: &mut fmt::Formatter<'_>,
+    mode: CopyMode,
+    queue: QueueName,
+    errno: Errno,
+) -> fmt::Result {
+    write!(f, "setting copy mode {mode} of {queue}: {errno}")?;
+    match (errno, queue) {
+        (Errno::EPERM, QueueName::IpQueue(_)) => {
+            f.write_str("; CAP_NET_ADMIN is missing: run as root")
+        }
+        (Errno::EPERM, _) => write!(f, "; {CAPABILITY}"),
+        // The one mode request that this crate makes is wrong only for a kernel of other words.
+        (Errno::EINVAL, QueueName::IpQueue(_)) => f.write_str(
+            "; a 32-bit program cannot talk to the ip_queue of a 64-bit kernel: build it for 64 bits",
+        ),
+        (Errno::EBUSY, QueueName::IpQueue(_)) => {
+            write!(f, "; another program has the queue: /proc/net/{queue} names it")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_unreachable(f: &mut fmt::Formatter<'_>, path: &Path, errno: Errno) -> fmt::Result {
+    let path = path.display();
+    write!(f, "connecting to the simulated kernel at {path}: {errno}; ")?;
+    match errno {
+        Errno::EACCES => f.write_str("only the user who serves it may"),
+        Errno::EMFILE => f.write_str("its server has as many clients as it takes"),
+        Errno::EPROTO => f.write_str("what listens there is no server of this version"),
+        _ => write!(f, "is it served? ipq-cli sim serve --listen {path} does it"),
     }
 }
 

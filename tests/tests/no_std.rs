@@ -50,6 +50,18 @@ fn would_not_build_if_something_needed_std() {
     fails_with("use-std", "found duplicate lang item `panic_impl`");
 }
 
+/// There is one feature, which needs `std` and says so; one that is added has to be built here as well.
+#[test]
+fn no_feature_of_it_is_left_out() {
+    let manifest = crate_dir().join("../../crates/ipq-proto/Cargo.toml");
+    let text = std::fs::read_to_string(manifest).expect("it is committed");
+    let table = text.split("[features]\n").nth(1).expect("it has features");
+    let lines = table.lines().take_while(|line| !line.starts_with('['));
+    let features: Vec<_> =
+        lines.filter(|line| !line.starts_with("##") && !line.is_empty()).collect();
+    assert_eq!(features, ["fuzzing = []"]);
+}
+
 #[test]
 fn uses_the_versions_that_the_workspace_uses() {
     let theirs = packages(&crate_dir().join("Cargo.lock"));

@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::api::{self, Problem};
 use crate::features;
 use crate::golden;
-use crate::minimal_versions::{self, Extent};
+use crate::minimal_versions;
 use crate::tidy;
 use crate::tool::{self, cargo};
 
@@ -145,7 +145,7 @@ fn oldest_versions() -> Result<(), Stop> {
     if env::var("CARGO_NET_OFFLINE").is_ok_and(|offline| offline == "true") {
         return Err(Stop::Skipped("CARGO_NET_OFFLINE: no old versions to be had".into()));
     }
-    Ok(minimal_versions::run(Extent::Direct)?)
+    Ok(minimal_versions::run()?)
 }
 
 /// Unit, integration and documentation tests; one that fails does not hide the others.

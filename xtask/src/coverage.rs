@@ -48,3 +48,14 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     tested.map_err(|error| format!("{error}; what was counted is above"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::root;
+
+    #[test]
+    fn the_document_has_a_place_for_it() {
+        assert!(Document::read(&root().join("docs/coverage.md"), SECTION).is_ok());
+    }
+}

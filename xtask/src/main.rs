@@ -54,11 +54,7 @@ enum Task {
     /// Run all tests and count which lines they run, and name the functions they never call (needs cargo-llvm-cov).
     Coverage(coverage::Args),
     /// Check the published crates with the oldest versions of their dependencies that they allow.
-    MinimalVersions {
-        /// How far that goes.
-        #[arg(value_enum, default_value = "direct")]
-        extent: minimal_versions::Extent,
-    },
+    MinimalVersions,
     /// Build the program and install it, with what `ipq-cli run` needs, manual pages and completions.
     Install(place::Args),
     /// Build libipq for C and install it, with headers and manual pages.
@@ -80,7 +76,7 @@ fn main() -> ExitCode {
         Task::Golden { check } => golden::run(check),
         Task::Api { check } => api::run(check).map_err(|problem| problem.to_string()),
         Task::Coverage(args) => coverage::run(&args),
-        Task::MinimalVersions { extent } => minimal_versions::run(extent),
+        Task::MinimalVersions => minimal_versions::run(),
         Task::Install(args) => install::run(&args),
         Task::InstallC(args) => install_c::run(&args),
         Task::Conformance => {

@@ -6,25 +6,13 @@ use std::path::Path;
 use crate::packages::target_directory;
 use crate::tool::{Outcome, cargo, command, output, root, run as call};
 
-/// Which dependencies are taken as old as they may be.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-pub(crate) enum Extent {
-    /// Those of our manifests.
-    Direct,
-    /// Theirs as well, whose manifests are not ours to mend.
-    All,
-}
-
-/// Resolves the published crates in a copy of them, and checks them.
-pub(crate) fn run(extent: Extent) -> Outcome {
+/// Resolves the published crates in a copy of them, and checks them. What their dependencies depend on is as new as ever:
+/// those manifests are not ours to mend.
+pub(crate) fn run() -> Outcome {
     let copy = target_directory()?.join("minimal-versions");
     copy_crates(&copy)?;
-    let option = match extent {
-        Extent::Direct => "-Zdirect-minimal-versions",
-        Extent::All => "-Zminimal-versions",
-    };
     let mut resolve = cargo("generate-lockfile");
-    resolve.current_dir(&copy).arg(option);
+    resolve.current_dir(&copy).arg("-Zdirect-minimal-versions");
     // For this option alone; what is built is built as ever.
     resolve.env("RUSTC_BOOTSTRAP", "1");
     call(resolve)?;

@@ -145,11 +145,7 @@ fn sends_in_order_up_to_an_error() {
 
 #[test]
 fn waits_by_a_step_where_there_is_no_descriptor() {
-    for (step, waited) in [
-        (Ok(Stepped::Progressed), Ok(Waited::Ready)),
-        (Ok(Stepped::TimedOut), Ok(Waited::TimedOut)),
-        (Err(GONE), Err(GONE)),
-    ] {
+    for (step, waited) in [(Ok(Stepped::Progressed), Ok(Waited::Ready)), (Err(GONE), Err(GONE))] {
         for deadline in [Deadline::Never, Deadline::Immediate, Deadline::At(Clock::MAX)] {
             // Of one kernel, so that one of them steps for all.
             let mut transports =
@@ -163,10 +159,17 @@ fn waits_by_a_step_where_there_is_no_descriptor() {
 }
 
 #[test]
-fn asks_each_transport_before_nothing_can_come() {
-    for (second, waited) in [(Stepped::Progressed, Waited::Ready), (Stepped::Ended, Waited::Ended)]
-    {
-        let mut transports = [Stepped::Ended, second]
+fn asks_each_transport_before_nothing_can_come_or_the_time_is_over() {
+    use Stepped::{Ended, Progressed, TimedOut};
+    for (first, second, waited) in [
+        (Ended, Progressed, Waited::Ready),
+        (Ended, Ended, Waited::Ended),
+        (Ended, TimedOut, Waited::TimedOut),
+        (TimedOut, Progressed, Waited::Ready),
+        (TimedOut, Ended, Waited::TimedOut),
+        (TimedOut, TimedOut, Waited::TimedOut),
+    ] {
+        let mut transports = [first, second]
             .map(|step| Scripted { steps: [Ok(step)].into(), ..Scripted::default() });
         let each = transports.iter_mut().map(|transport| transport as &mut dyn Transport);
         assert_eq!(wait_any(each, None, Deadline::Never), Ok(waited));

@@ -24,6 +24,9 @@ const LONGEST: usize = 60;
 /// Another seed than the usual one: what a failure prints.
 const SEED: &str = "IPQ_SIM_SEED";
 
+/// Another number of conversations than the usual one.
+const CASES: &str = "PROPTEST_CASES";
+
 /// A datagram, and which socket sends it.
 #[derive(Clone, Debug)]
 struct Said {
@@ -44,11 +47,12 @@ fn any_requests_are_answered_alike() -> Outcome {
     // Whatever keeps this kernel from being asked at all shows here, and not as a failure below.
     conversation()?;
     let seed = env::var(SEED).map_or(0, |seed| seed.parse().unwrap());
+    let usual = ProptestConfig::default();
     let config = ProptestConfig {
-        cases: CONVERSATIONS,
+        cases: env::var_os(CASES).map_or(CONVERSATIONS, |_| usual.cases),
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..usual
     };
     let result = TestRunner::new(config).run(&vec(said(), 1..LONGEST), |datagrams| {
         let mut kernels = conversation().map_err(|skipped| TestCaseError::fail(skipped.0))?;

@@ -19,6 +19,9 @@ use crate::worlds::{PORT, Worlds};
 /// Another seed than the usual one: what a failure prints.
 const SEED: &str = "IPQ_SIM_SEED";
 
+/// Another number of conversations than the usual one.
+const CASES: &str = "PROPTEST_CASES";
+
 /// How many conversations there are, and how many steps in the longest.
 const CONVERSATIONS: u32 = 400;
 const LONGEST: usize = 60;
@@ -102,11 +105,12 @@ enum Replacement {
 #[test]
 fn the_bridge_says_what_ip_queue_says() {
     let seed = env::var(SEED).map_or(0, |seed| seed.parse().unwrap());
+    let usual = ProptestConfig::default();
     let config = ProptestConfig {
-        cases: CONVERSATIONS,
+        cases: env::var_os(CASES).map_or(CONVERSATIONS, |_| usual.cases),
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..usual
     };
     let model = select(&DataModel::ALL);
     let hooks = proptest::sample::subsequence(&Hook::ALL[..], 1..=Hook::ALL.len());

@@ -106,11 +106,11 @@ impl Worlds {
         self.both(|_| ());
     }
 
-    /// The ids of a packet that was announced, unless its old one names another packet by now: an address is used again
+    /// The ids of a packet that was announced, unless its old one may name another packet by now: an address is used again
     /// at once, and a number is not.
     pub(crate) fn ids(&self, index: usize) -> Option<(u64, u64)> {
         let &(old, new) = self.announced.get(index)?;
-        let is_current = self.names.get(&old).is_none_or(|&current| current == new);
+        let is_current = self.names.get(&old) == Some(&new);
         is_current.then_some((old, new))
     }
 
@@ -122,7 +122,12 @@ impl Worlds {
         assert_eq!(said, also, "\n{}\n{}", self.show(&old, said), self.show(&new, also));
         let len = said.len_in_buffer();
         if len == 0 {
-            return said != Received::TimedOut;
+            let is_something = said != Received::TimedOut;
+            if is_something {
+                // A packet may have been announced unread, under any old id.
+                self.names.clear();
+            }
+            return is_something;
         }
         self.model.with(Masked { old: &mut old[..len], new: &mut new[..len], worlds: self });
         let differing = old[..len].iter().zip(&new[..len]).position(|(old, new)| old != new);
@@ -138,7 +143,8 @@ impl Worlds {
     /// Both have the same state, and as many packets ended the same way.
     pub(crate) fn compare_state(&mut self) {
         let mut old: IpQueueStatus = self.old.0.ip_queue_status(self.family).unwrap();
-        if ![0, PORT].contains(&old.peer_port_id) {
+        let is_absent = ![0, PORT].contains(&old.peer_port_id);
+        if is_absent {
             // What a peer that is not there did not get is not counted.
             let new = self.new.1.status();
             (old.queue_dropped, old.netlink_dropped) = (new.queue_dropped, new.netlink_dropped);
@@ -146,15 +152,16 @@ impl Worlds {
         assert_eq!(old.to_string(), self.new.1.status().to_string());
         let [old, new] = [&self.old.0, &self.new.0].map(|kernel| {
             let outcomes = kernel.take_outcomes().into_iter();
-            outcomes.map(|outcome| (ending(outcome.fate), outcome.data)).collect::<Vec<_>>()
+            outcomes.map(|it| (ending(it.fate, is_absent), it.data)).collect::<Vec<_>>()
         });
         assert_eq!(old, new);
     }
 }
 
-/// How a packet ended, without what is called otherwise in the other queue.
-fn ending(fate: Fate) -> Fate {
+/// How a packet ended, without what is called otherwise in the other queue. For a peer that is absent no queue is full.
+fn ending(fate: Fate, is_absent: bool) -> Fate {
     match fate {
+        Fate::Dropped(Reason::QueueFull) if is_absent => Fate::Dropped(Reason::CopyModeNone),
         Fate::Dropped(Reason::NoPeer | Reason::ReceiveBufferFull) => {
             Fate::Dropped(Reason::CopyModeNone)
         }
@@ -197,7 +204,10 @@ impl AbiVisitor for Masked<'_> {
         let at = match message_type(old) {
             Some(ip_queue::PACKET) => HEADER_LEN,
             Some(MessageType::ERROR) => id_in_verdict,
-            _ => return,
+            _ => {
+                worlds.names.clear();
+                return;
+            }
         };
         if at == HEADER_LEN {
             mask_departure::<A>(old, new);
@@ -212,6 +222,7 @@ impl AbiVisitor for Masked<'_> {
             for bytes in [old, new] {
                 bytes.iter_mut().skip(at).for_each(|byte| *byte = 0);
             }
+            worlds.names.clear();
             return;
         };
         let ids = (before, after);

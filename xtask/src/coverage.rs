@@ -37,6 +37,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let target = target_directory()?.join("llvm-cov-target");
     let mut tested = Ok(());
     if !args.no_run {
+        export::forget(&target)?;
         tested =
             call(cargo("llvm-cov --no-report --workspace --all-features --locked --no-fail-fast"));
     }

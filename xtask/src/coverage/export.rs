@@ -29,10 +29,23 @@ pub(super) fn export(target: &Path) -> Result<String, String> {
     output(export)
 }
 
+/// Removes what earlier runs have left below `target`: their counts, and programs that were built of other sources.
+pub(super) fn forget(target: &Path) -> Result<(), String> {
+    if !target.exists() {
+        return Ok(());
+    }
+    let counts = files(target)?.into_iter().filter(|path| has_extension(path, "profraw"));
+    let stale: Vec<_> = counts.chain(objects(target)?).collect();
+    stale.iter().try_for_each(|path| fs::remove_file(path).map_err(|error| at(path, &error)))
+}
+
 /// The libraries and programs that count. Of several functions of one name the first is shown, so the libraries with names
 /// in C come before the tests of the same crates.
 fn objects(target: &Path) -> Result<Vec<PathBuf>, String> {
     let deps = target.join("debug/deps");
+    if !deps.exists() {
+        return Ok(Vec::new());
+    }
     let mut objects =
         vec![target.join("tmp/libipq/lib/libipq.so.0"), deps.join("libipq_preload.so")];
     objects.retain(|library| library.exists());

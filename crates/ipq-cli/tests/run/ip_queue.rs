@@ -30,6 +30,20 @@ fn raw_programs_receive_by_every_call() {
     }
 }
 
+#[test]
+fn raw_programs_receive_and_wait_by_calls_that_few_make() {
+    const TEST: &str = "raw_programs_receive_and_wait_by_calls_that_few_make";
+    let Some(program) = Compiled::of(TEST, "raw", &[]) else { return };
+    for how in ["recv_chk", "recvfrom_chk", "read_chk"] {
+        let run = program.over(&captured(), &["-n", "54", "-r", how]).was_silent();
+        assert_eq!(run.stdout, ALL, "{how}");
+    }
+    for waiting in ["ppoll", "poll_chk", "ppoll_chk", "pselect", "epoll_pwait", "epoll_pwait2"] {
+        let run = program.over(&captured(), &["-n", "54", "-w", waiting]).was_silent();
+        assert_eq!(run.stdout, ALL, "{waiting}");
+    }
+}
+
 /// The allocator that counts is the program's, before that of the C library: the preloaded library has it as well.
 #[test]
 fn carrying_a_message_allocates_nothing() {

@@ -23,6 +23,15 @@
 
 #include "ip_queue.h"
 
+/* What calls become where a compiler knows how long the buffer is, and is to have it checked. */
+extern ssize_t __recv_chk(int fd, void *buffer, size_t size, size_t room, int flags);
+extern ssize_t __recvfrom_chk(int fd, void *buffer, size_t size, size_t room, int flags,
+			      struct sockaddr *from, socklen_t *len);
+extern ssize_t __read_chk(int fd, void *buffer, size_t size, size_t room);
+extern int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
+extern int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		       const sigset_t *mask, size_t room);
+
 static volatile sig_atomic_t stopped;
 static int fd;
 static const char *reading = "recvfrom";
@@ -78,6 +87,10 @@ static ssize_t receive(unsigned char *buffer, size_t size, int flags)
 		return recv(fd, buffer, size, flags);
 	if (!strcmp(reading, "read"))
 		return read(fd, buffer, size);
+	if (!strcmp(reading, "recv_chk"))
+		return __recv_chk(fd, buffer, size, size, flags);
+	if (!strcmp(reading, "read_chk"))
+		return __read_chk(fd, buffer, size, size);
 	if (!strcmp(reading, "readv"))
 		return readv(fd, parts, 2);
 	if (!strcmp(reading, "peek")) {
@@ -96,6 +109,8 @@ static ssize_t receive(unsigned char *buffer, size_t size, int flags)
 			got = messages[0].msg_len;
 	} else if (!strcmp(reading, "recvmsg")) {
 		got = recvmsg(fd, &message, flags);
+	} else if (!strcmp(reading, "recvfrom_chk")) {
+		got = __recvfrom_chk(fd, buffer, size, size, flags, (struct sockaddr *)&from, &len);
 	} else {
 		got = recvfrom(fd, buffer, size, flags, (struct sockaddr *)&from, &len);
 	}
@@ -116,12 +131,26 @@ static int wait_for_message(void)
 
 	if (!strcmp(waiting, "poll")) {
 		ready = poll(&poller, 1, -1);
+	} else if (!strcmp(waiting, "ppoll")) {
+		ready = ppoll(&poller, 1, NULL, NULL);
+	} else if (!strcmp(waiting, "poll_chk")) {
+		ready = __poll_chk(&poller, 1, -1, sizeof(poller));
+	} else if (!strcmp(waiting, "ppoll_chk")) {
+		ready = __ppoll_chk(&poller, 1, NULL, NULL, sizeof(poller));
+	} else if (!strcmp(waiting, "pselect")) {
+		FD_ZERO(&set);
+		FD_SET(fd, &set);
+		ready = pselect(fd + 1, &set, NULL, NULL, NULL, NULL);
 	} else if (!strcmp(waiting, "select")) {
 		FD_ZERO(&set);
 		FD_SET(fd, &set);
 		ready = select(fd + 1, &set, NULL, NULL, NULL);
 	} else if (!strcmp(waiting, "epoll") || !strcmp(waiting, "edge")) {
 		ready = epoll_wait(epoll, &event, 1, -1);
+	} else if (!strcmp(waiting, "epoll_pwait")) {
+		ready = epoll_pwait(epoll, &event, 1, -1, NULL);
+	} else if (!strcmp(waiting, "epoll_pwait2")) {
+		ready = epoll_pwait2(epoll, &event, 1, NULL, NULL);
 	} else {
 		return 1;
 	}
@@ -136,7 +165,7 @@ static void prepare_waiting(void)
 
 	if (!strcmp(waiting, "edge"))
 		event.events |= EPOLLET;
-	if (!strcmp(waiting, "epoll") || !strcmp(waiting, "edge")) {
+	if (!strncmp(waiting, "epoll", 5) || !strcmp(waiting, "edge")) {
 		epoll = epoll_create1(0);
 		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 			die("epoll_ctl");

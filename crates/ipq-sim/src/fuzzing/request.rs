@@ -327,7 +327,11 @@ impl Attribute {
                     if datagram.flaw == Flaw::Huge { Flaw::Nonsense(99) } else { datagram.flaw };
                 Self::Replacement(Datagram { flaw, ..datagram })
             }
-            8 => Self::Any(u.int_in_range(0..=24)?, bytes(u, 12)?),
+            8 => {
+                // A second verdict might be for a packet of another family than its replacement.
+                let kind = u.int_in_range(0..=24)?;
+                Self::Any(if kind == 2 { 0 } else { kind }, bytes(u, 12)?)
+            }
             _ => Self::Header(u.int_in_range(0..=8)?, u.int_in_range(11..=24)?),
         })
     }

@@ -31,7 +31,10 @@ macro_rules! targets {
 targets! {
     ipq_proto::fuzzing: decode_any, netlink_framing, round_trip;
     ipq_sys::fuzzing: served_frames;
-    ipq_sim::fuzzing: captures, operations, user_bytes;
+    ipq_sim::fuzzing: captures, operations, served_clients, user_bytes;
+    ipq::fuzzing: rewriting, session, shared_session;
+    ipq_capi::fuzzing: c_library;
+    ipq_cli::fuzzing: decode_command, filters, scenarios;
 }
 
 /// Makes a program of the target `$name`: a fuzz target under `cfg(fuzzing)`, else one that takes files.

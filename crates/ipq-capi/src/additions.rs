@@ -36,6 +36,14 @@ pub struct Verdict {
     buf: *const c_uchar,
 }
 
+#[cfg(feature = "fuzzing")]
+impl Verdict {
+    /// For the packet `id`, with a replacement that is there for as long as this is used.
+    pub(crate) const fn new(id: c_ulong, value: c_uint, replacement: &[u8]) -> Self {
+        Self { id, value, data_len: replacement.len(), buf: replacement.as_ptr() }
+    }
+}
+
 /// `IPQ_OPTION_CLOEXEC` and the others.
 const CLOEXEC: u32 = 1;
 const NO_ENOBUFS: u32 = 2;

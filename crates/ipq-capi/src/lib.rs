@@ -15,6 +15,9 @@ pub mod calls;
 mod critical;
 mod error;
 mod fork;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod kernel;
 mod message;

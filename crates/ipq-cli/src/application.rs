@@ -130,7 +130,7 @@ impl Application {
 }
 
 /// Sends a decision, again if it is not taken for now.
-fn send(queue: &mut Queue, id: PacketId, decision: &Decision) -> Result<(), Error> {
+pub(crate) fn send(queue: &mut Queue, id: PacketId, decision: &Decision) -> Result<(), Error> {
     let mut sent = Ok(());
     for _ in 0..MOST_ATTEMPTS {
         sent = match decision {

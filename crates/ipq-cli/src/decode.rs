@@ -6,7 +6,7 @@ mod input;
 mod report;
 
 use core::ops::ControlFlow;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use crate::args::{DecodeArgs, OrderArg, ProtocolArg, WordArg};
 use crate::failure::Failure;
@@ -16,15 +16,26 @@ use report::Report;
 
 /// Runs the command; says whether every message made sense.
 pub(crate) fn run(args: &DecodeArgs) -> Result<bool, Failure> {
+    let input = input::open(&args.file)?;
     let out = BufWriter::new(io::stdout().lock());
+    run_on(args, input, out, io::stderr())
+}
+
+/// Decodes what `input` has to `out`, and sums up on `err`.
+pub(crate) fn run_on(
+    args: &DecodeArgs,
+    input: impl Read,
+    out: impl Write,
+    err: impl Write,
+) -> Result<bool, Failure> {
     let mut report = Report::new(out, args.json, args.hex);
     let told = Told::from(args);
-    let read = input::read(&args.file, args.format, |number, datagram| {
+    let read = input::read(&args.file, input, args.format, |number, datagram| {
         decode(&mut report, told, number, datagram)
     });
     // What was read before it went wrong is shown.
     if !matches!(read, Err(Failure::Output(_))) {
-        report.finish()?;
+        report.finish(err)?;
     }
     read?;
     Ok(report.is_all_right())

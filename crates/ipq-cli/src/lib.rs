@@ -12,6 +12,9 @@ mod doctor;
 mod engine;
 mod failure;
 mod filter;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generate;
 mod hexdump;
 mod install;

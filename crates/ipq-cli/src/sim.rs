@@ -133,7 +133,7 @@ fn once(args: &SimRunArgs, scenario: &Scenario, seed: u64) -> Result<Outcome, Fa
 }
 
 /// The program's queue.
-fn open(simulation: &mut Simulation, described: &Described) -> Result<Queue, Error> {
+pub(crate) fn open(simulation: &mut Simulation, described: &Described) -> Result<Queue, Error> {
     let options = Options {
         max_length: described.max_length,
         fail_open: described.fail_open,
@@ -149,7 +149,7 @@ fn open(simulation: &mut Simulation, described: &Described) -> Result<Queue, Err
     Ok(queue)
 }
 
-fn numbers(
+pub(crate) fn numbers(
     statistics: &Statistics,
     application: &Application,
     failure: Option<&Error>,

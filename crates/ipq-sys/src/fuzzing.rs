@@ -1,5 +1,13 @@
-//! What fuzz targets do with an input: functions that panic where they find a bug.
+//! What fuzz targets do with an input, and what those of other crates are made of.
 
+mod bytes;
 mod frames;
+mod peer;
+mod rounds;
+mod script;
 
+pub use bytes::Bytes;
 pub use frames::served_frames;
+pub use peer::Peer;
+pub use rounds::{end, round};
+pub use script::{Said, Script, State};

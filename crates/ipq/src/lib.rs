@@ -31,6 +31,9 @@ mod async_queue;
 mod error;
 mod event;
 mod families;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ip_queue;
 mod lane;
 mod nfqueue;

@@ -64,16 +64,23 @@ impl fmt::Display for InputError {
 /// The longest hex dump or raw datagram that is read, in bytes.
 const LONGEST: u64 = 64 << 20;
 
-/// Hands each datagram of the file to `each`, with its number from 1.
+/// The file at `path`, or the standard input.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin()));
+    }
+    let file = File::open(path).map_err(|error| Failure::reading(path, error))?;
+    Ok(Box::new(file))
+}
+
+/// Hands each datagram of a file to `each`, with its number from 1.
 pub(super) fn read(
     path: &Path,
+    input: impl Read,
     format: FormatArg,
     mut each: impl FnMut(u64, &Datagram) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let is_stdin = path == Path::new("-");
     let failed = |error: io::Error| Failure::reading(path, error);
-    let input: Box<dyn Read> =
-        if is_stdin { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
     let mut input = BufReader::new(input);
     let start = input.fill_buf().map_err(failed)?;
     let is_capture = match format {

@@ -86,8 +86,8 @@ impl<W: Write> Report<W> {
         }
     }
 
-    /// The end.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    /// The end. What people are told of it goes to `err`.
+    pub(super) fn finish(&mut self, mut err: impl Write) -> io::Result<()> {
         let Self { datagrams, messages, errors, .. } = *self;
         if self.is_json {
             let summary = json!({
@@ -97,10 +97,7 @@ impl<W: Write> Report<W> {
         }
         self.out.flush()?;
         if !self.is_json {
-            writeln!(
-                io::stderr(),
-                "datagrams: {datagrams}, messages: {messages}, errors: {errors}"
-            )?;
+            writeln!(err, "datagrams: {datagrams}, messages: {messages}, errors: {errors}")?;
         }
         Ok(())
     }

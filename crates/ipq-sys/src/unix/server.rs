@@ -125,26 +125,40 @@ impl<K: ServedKernel> Server<K> {
     ///
     /// If poll(2) fails.
     pub fn run(mut self, stop: Option<BorrowedFd<'_>>) -> io::Result<(K, ServerStatistics)> {
-        loop {
-            let timeout = self.let_time_pass();
-            if self.is_done() {
-                break;
-            }
-            let ready = self.poll(stop, timeout)?;
-            if ready.stop {
-                break;
-            }
-            self.serve(&ready.connections)?;
-            if ready.listener {
-                self.accept();
-            }
+        while self.round(stop, None)? {}
+        Ok(self.end())
+    }
+
+    /// Lets time pass, and serves whoever came meanwhile; waits for that no longer than `at_most`. Says whether to go on.
+    pub(crate) fn round(
+        &mut self,
+        stop: Option<BorrowedFd<'_>>,
+        at_most: Option<Duration>,
+    ) -> io::Result<bool> {
+        let timeout = self.let_time_pass();
+        if self.is_done() {
+            return Ok(false);
         }
+        let timeout = timeout.into_iter().chain(at_most).min();
+        let ready = self.poll(stop, timeout)?;
+        if ready.stop {
+            return Ok(false);
+        }
+        self.serve(&ready.connections)?;
+        if ready.listener {
+            self.accept();
+        }
+        Ok(true)
+    }
+
+    /// Closes all sockets; returns the kernel, and what was seen.
+    pub(crate) fn end(mut self) -> (K, ServerStatistics) {
         for connection in &mut self.connections {
             if let Some(data) = connection.data() {
                 self.kernel.close(data.socket);
             }
         }
-        Ok((self.kernel, self.statistics))
+        (self.kernel, self.statistics)
     }
 
     /// Lets the kernel run as far as it may now; returns how long to wait for clients at most.

@@ -1,0 +1,5 @@
+//! The target `scenarios` of [`ipq_fuzz::TARGETS`].
+#![cfg_attr(fuzzing, no_main)]
+#![forbid(unsafe_code)]
+
+ipq_fuzz::target!(scenarios);

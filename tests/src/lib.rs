@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod programs;
 pub mod recording;
 pub mod running;
+pub mod seeds;
 
 /// Makes tests of these functions, on each kernel that there is: `real::run` and `simulated::run` of the test crate give
 /// them its network.

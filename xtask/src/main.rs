@@ -61,8 +61,10 @@ enum Task {
     InstallC(place::Args),
     /// Replay the recordings of a real kernel against the simulated one, and print where they differ.
     Conformance,
-    /// Run the fuzz targets, one after the other (needs cargo-fuzz and a nightly compiler).
+    /// Run the fuzz targets (needs cargo-fuzz and a nightly compiler).
     Fuzz(fuzz::Args),
+    /// Make the seeds of the fuzz targets again that come from recordings, captures and scenarios.
+    FuzzSeeds,
     /// Run the tests under load and failure in their long form, and print what they have measured.
     Load(load::Args),
     /// Measure ipq and its peers on the kernel's queue, in a network namespace made for it.
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
             tool::run(cargo("run --quiet --package ipq-tests --bin ipq-conformance"))
         }
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::FuzzSeeds => tool::run(cargo("run --quiet --package ipq-tests --bin ipq-fuzz-seeds")),
         Task::Load(args) => load::run(&args),
         Task::BenchKernel(args) => bench_kernel::run(&args),
     };

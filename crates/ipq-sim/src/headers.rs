@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxIpSlice};
+use etherparse::{IpNumber, Ipv6ExtensionSlice, Ipv6ExtensionsSlice, LaxIpSlice};
 
 /// The addresses, protocol and ports of a packet, as far as they can be made out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -24,7 +24,7 @@ impl Headers {
         let offset = match &ip {
             LaxIpSlice::Ipv4(ipv4) => Some(ipv4.header().fragments_offset()),
             LaxIpSlice::Ipv6(ipv6) => {
-                ipv6.extensions().clone().into_iter().find_map(|extension| match extension {
+                whole(ipv6.extensions()).find_map(|extension| match extension {
                     Ipv6ExtensionSlice::Fragment(fragment) => Some(fragment.fragment_offset()),
                     _ => None,
                 })
@@ -42,5 +42,58 @@ impl Headers {
             ports: ports.map(|&[a, b, c, d]| (port(a, b), port(c, d))),
             is_fragment: payload.fragmented,
         }
+    }
+}
+
+/// The extension headers that are there as a whole. etherparse's own iterator goes on where one is cut, and reads behind the
+/// packet.
+fn whole<'a>(extensions: &Ipv6ExtensionsSlice<'a>) -> impl Iterator<Item = Ipv6ExtensionSlice<'a>> {
+    let mut left = extensions.slice().len();
+    let mut all = extensions.clone().into_iter();
+    core::iter::from_fn(move || {
+        let extension = if left == 0 { None } else { all.next() }?;
+        left = left.saturating_sub(match &extension {
+            Ipv6ExtensionSlice::HopByHop(header)
+            | Ipv6ExtensionSlice::Routing(header)
+            | Ipv6ExtensionSlice::DestinationOptions(header) => header.slice().len(),
+            Ipv6ExtensionSlice::Fragment(header) => header.slice().len(),
+            Ipv6ExtensionSlice::Authentication(header) => header.slice().len(),
+        });
+        Some(extension)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An IPv6 packet that carries this behind its header, of which the first is of the protocol `next`.
+    fn ipv6(next: u8, carried: &[u8]) -> Vec<u8> {
+        let len = u8::try_from(carried.len()).unwrap();
+        [&[0x60, 0, 0, 0, 0, len, next, 64][..], &[0; 32], carried].concat()
+    }
+
+    #[test]
+    fn an_extension_header_that_is_cut_is_not_read() {
+        // Hop-by-hop, routing, fragment, authentication, destination options: cut, or behind a whole one.
+        for next in [0, 43, 44, 51, 60] {
+            for len in 0..8 {
+                let cut = vec![0; len];
+                assert!(!Headers::of(&ipv6(next, &cut)).is_fragment, "{next} cut to {len} bytes");
+                let behind = [&[next, 0, 0, 0, 0, 0, 0, 0], &*cut].concat();
+                assert!(!Headers::of(&ipv6(60, &behind)).is_fragment, "{next} cut to {len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn later_fragments_have_no_ports() {
+        let udp = [0, 53, 0, 54, 0, 8, 0, 0];
+        let fragment = |offset: u8| [&[17, 0, 0, offset << 3 | 1, 0, 0, 0, 7], &udp[..]].concat();
+        assert_eq!(Headers::of(&ipv6(44, &fragment(0))).ports, Some((53, 54)));
+        assert_eq!(Headers::of(&ipv6(44, &fragment(1))).ports, None);
+        let behind = [&[44, 0, 0, 0, 0, 0, 0, 0], &*fragment(1)].concat();
+        let headers = Headers::of(&ipv6(60, &behind));
+        assert_eq!((headers.ports, headers.is_fragment), (None, true));
     }
 }

@@ -10,7 +10,7 @@ use ipq_proto::DataModel;
 use ipq_proto::ip_queue::{Message, datagram};
 
 /// A seed is cut everywhere, or at about so many places if it is long.
-const MOST_CUTS: usize = 256;
+const MOST_CUTS: usize = 48;
 
 fn entries(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);

@@ -14,7 +14,7 @@ use crate::packages::target_directory;
 use crate::tool::{Outcome, cargo, run as call, succeeds};
 use counts::Coverage;
 
-/// What encloses the section of a document that `--write` makes again.
+/// The section of a document that `--write` makes again.
 const SECTION: &str = "coverage";
 
 /// What is done with what was counted.

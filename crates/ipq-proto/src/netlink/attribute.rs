@@ -100,7 +100,7 @@ impl fmt::Debug for Attribute<'_> {
 /// The iterator ends after the first error. The last attribute may lack its padding; fewer than four bytes after
 /// it are padding.
 pub fn attributes<O: ByteOrder>(bytes: &[u8]) -> Attributes<'_, O> {
-    Attributes { rest: bytes, offset: 0, order: PhantomData }
+    Attributes { rest: bytes, whole_len: bytes.len(), order: PhantomData }
 }
 
 /// What is there of an attribute at the start of `bytes` that goes on past their end, and how many bytes of data
@@ -116,43 +116,59 @@ pub fn cut_attribute<'a, O: ByteOrder + 'a>(bytes: &'a [u8]) -> Option<(Attribut
 #[derive(Clone, Debug)]
 pub struct Attributes<'a, O> {
     rest: &'a [u8],
-    offset: usize,
+    /// How many bytes there were in the beginning.
+    whole_len: usize,
     order: PhantomData<O>,
 }
 
 impl<'a, O: ByteOrder + 'a> Iterator for Attributes<'a, O> {
     type Item = Result<Attribute<'a>, DecodeError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let bytes = core::mem::take(&mut self.rest);
-        let (raw, _) = RawAttribute::<O>::ref_from_prefix(bytes).ok()?;
-        let offset = self.offset;
-        let claimed = raw.len.get();
-        let lies = |problem| DecodeError { what: "netlink attribute", offset, problem };
-        let Some((attribute, rest)) = bytes.split_at_checked(usize::from(claimed)) else {
-            let problem = Problem::ClaimsTooMuch { claimed: claimed.into(), have: bytes.len() };
-            return Some(Err(lies(problem)));
+        let bytes = self.rest;
+        let (raw, after) = RawAttribute::<O>::ref_from_prefix(bytes).ok()?;
+        let offset = self.whole_len.saturating_sub(bytes.len());
+        let claimed = usize::from(raw.len.get());
+        let data = claimed.checked_sub(HEADER_LEN).and_then(|len| after.get(..len));
+        let Some(data) = data else {
+            self.rest = &[];
+            return Some(Err(lies(claimed, bytes.len(), offset)));
         };
-        let Some(data) = attribute.get(HEADER_LEN..) else {
-            let problem = Problem::ClaimsTooLittle { claimed: claimed.into(), least: HEADER_LEN };
-            return Some(Err(lies(problem)));
-        };
-        let pad = padding(attribute.len()).len();
-        self.rest = rest.get(pad..).unwrap_or(&[]);
-        self.offset = offset.saturating_add(attribute.len()).saturating_add(pad);
+        self.rest = bytes.get(aligned(claimed)..).unwrap_or(&[]);
         Some(Ok(Attribute { kind: raw.kind(), data, offset }))
     }
+}
+
+/// A length with its padding.
+const fn aligned(len: usize) -> usize {
+    const MASK: usize = super::ALIGNMENT.wrapping_sub(1);
+    len.wrapping_add(MASK) & !MASK
+}
+
+/// What is wrong with a length that is no attribute's.
+#[cold]
+fn lies(claimed: usize, have: usize, offset: usize) -> DecodeError {
+    let claimed_number = u64::try_from(claimed).unwrap_or(u64::MAX);
+    let problem = if claimed > have {
+        Problem::ClaimsTooMuch { claimed: claimed_number, have }
+    } else {
+        Problem::ClaimsTooLittle { claimed: claimed_number, least: HEADER_LEN }
+    };
+    DecodeError { what: "netlink attribute", offset, problem }
 }
 
 impl<'a, O: ByteOrder + 'a> core::iter::FusedIterator for Attributes<'a, O> {}
 
 impl<'a> Attribute<'a> {
     /// The data as a value of a fixed size; longer data are cut, as the kernel may add to them.
+    #[inline]
     pub(crate) fn value<T: FromBytes>(&self, what: &'static str) -> Result<T, DecodeError> {
         let value = T::read_from_prefix(self.data).map(|(value, _)| value);
         value.map_err(|_| self.error(what, size_of::<T>()))
     }
 
+    #[cold]
     fn error(&self, what: &'static str, need: usize) -> DecodeError {
         DecodeError::too_short(what, need, self.data.len()).at(self.data_offset())
     }
@@ -177,8 +193,9 @@ impl<'a> Attribute<'a> {
 /// Writes attributes one after the other into a buffer.
 #[derive(Debug)]
 pub(crate) struct Writer<'b, O> {
-    buffer: &'b mut [u8],
-    len: usize,
+    /// Where the next byte goes.
+    rest: &'b mut [u8],
+    whole_len: usize,
     order: PhantomData<O>,
 }
 
@@ -188,20 +205,31 @@ pub(crate) struct DoesNotFit;
 
 impl<'b, O: ByteOrder> Writer<'b, O> {
     pub(crate) fn new(buffer: &'b mut [u8]) -> Self {
-        Self { buffer, len: 0, order: PhantomData }
+        Self { whole_len: buffer.len(), rest: buffer, order: PhantomData }
     }
 
     /// Bytes written.
     pub(crate) const fn len(&self) -> usize {
-        self.len
+        self.whole_len.saturating_sub(self.rest.len())
     }
 
     /// Appends bytes as they are.
+    #[inline]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), DoesNotFit> {
-        let end = self.len.checked_add(bytes.len()).ok_or(DoesNotFit)?;
-        self.buffer.get_mut(self.len..end).ok_or(DoesNotFit)?.copy_from_slice(bytes);
-        self.len = end;
+        let rest = core::mem::take(&mut self.rest);
+        let (place, rest) = rest.split_at_mut_checked(bytes.len()).ok_or(DoesNotFit)?;
+        place.copy_from_slice(bytes);
+        self.rest = rest;
         Ok(())
+    }
+
+    /// Appends an attribute of a fixed size: in one piece, since that is what most of them are.
+    #[inline]
+    pub(crate) fn fixed<T>(&mut self, attribute: &FixedAttribute<O, T>) -> Result<(), DoesNotFit>
+    where
+        T: Copy + IntoBytes + Immutable + Unaligned,
+    {
+        self.bytes(attribute.as_bytes())
     }
 
     /// Appends an attribute, with its padding.

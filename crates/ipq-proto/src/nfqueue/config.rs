@@ -9,7 +9,7 @@ use super::Generic;
 use crate::error::DecodeError;
 use crate::netfilter::CopyMode;
 use crate::netlink::Body;
-use crate::netlink::attribute::{FixedAttribute, attributes};
+use crate::netlink::attribute::{Attribute, FixedAttribute, attributes};
 
 const CFG_CMD: u16 = 1;
 const CFG_PARAMS: u16 = 2;
@@ -207,25 +207,31 @@ impl ConfigRequest {
         let (generic, rest) = Generic::split(body)?;
         let mut request = Self { queue: generic.queue(), ..Self::default() };
         for attribute in attributes::<O>(rest) {
-            let at = |error: DecodeError| error.at(size_of::<Generic>());
-            let attribute = attribute.map_err(at)?;
-            let number = |what| attribute.value::<U32<NetworkEndian>>(what).map_err(at);
-            match attribute.kind {
-                CFG_CMD => {
-                    let raw: RawCommand = attribute.value("queue command").map_err(at)?;
-                    request.command = Some((Command(raw.command), raw.family.get()));
-                }
-                CFG_PARAMS => {
-                    let raw: PackedParams = attribute.value("copy mode").map_err(at)?;
-                    request.params = Some((raw.mode, raw.range.get()));
-                }
-                CFG_QUEUE_MAXLEN => request.max_length = Some(number("maximum length")?.get()),
-                CFG_FLAGS => request.flags = Some(QueueFlags(number("queue flags")?.get())),
-                CFG_MASK => request.mask = Some(QueueFlags(number("mask of queue flags")?.get())),
-                _ => (),
-            }
+            let taken = attribute.and_then(|attribute| request.take(&attribute));
+            taken.map_err(|error| error.at(size_of::<Generic>()))?;
         }
         Ok(request)
+    }
+
+    /// Takes over what an attribute says.
+    #[inline]
+    fn take(&mut self, attribute: &Attribute<'_>) -> Result<(), DecodeError> {
+        let number = |what| attribute.value::<U32<NetworkEndian>>(what).map(U32::get);
+        match attribute.kind {
+            CFG_CMD => {
+                let raw: RawCommand = attribute.value("queue command")?;
+                self.command = Some((Command(raw.command), raw.family.get()));
+            }
+            CFG_PARAMS => {
+                let raw: PackedParams = attribute.value("copy mode")?;
+                self.params = Some((raw.mode, raw.range.get()));
+            }
+            CFG_QUEUE_MAXLEN => self.max_length = Some(number("maximum length")?),
+            CFG_FLAGS => self.flags = Some(QueueFlags(number("queue flags")?)),
+            CFG_MASK => self.mask = Some(QueueFlags(number("mask of queue flags")?)),
+            _ => (),
+        }
+        Ok(())
     }
 }
 

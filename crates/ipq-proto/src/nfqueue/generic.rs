@@ -34,6 +34,7 @@ impl Generic {
     /// # Errors
     ///
     /// If there are fewer than four bytes.
+    #[inline]
     pub fn split(body: &[u8]) -> Result<(&Self, &[u8]), DecodeError> {
         Self::ref_from_prefix(body)
             .map_err(|_| DecodeError::too_short("netfilter message", size_of::<Self>(), body.len()))

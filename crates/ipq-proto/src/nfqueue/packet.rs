@@ -11,7 +11,8 @@ use crate::family::{EtherType, Family};
 use crate::hardware::HardwareAddress;
 use crate::netfilter::Hook;
 use crate::netlink::attribute::{
-    Attribute, Attributes, DoesNotFit, HEADER_LEN, Writer, attributes, cut_attribute,
+    self, Attribute, Attributes, DoesNotFit, FixedAttribute, HEADER_LEN, Writer, attributes,
+    cut_attribute,
 };
 use crate::netlink::{self, Flags, Header, RawHeader};
 
@@ -163,6 +164,15 @@ struct RawPacketHeader {
     hook: u8,
 }
 
+/// A packet header with the byte that fills it up.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Immutable, IntoBytes, Unaligned)]
+#[repr(C)]
+struct PaddedPacketHeader {
+    header: RawPacketHeader,
+    _pad: u8,
+}
+
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[derive(FromBytes, Immutable, IntoBytes, Unaligned)]
 #[repr(C)]
@@ -202,17 +212,13 @@ impl<'a> Packet<'a> {
     ///
     /// If it is cut short, a length in it lies, or it has no packet header.
     pub fn decode<O: ByteOrder + 'a>(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let at = |error: DecodeError| error.at(size_of::<Generic>());
         let (generic, rest) = Generic::split(body)?;
         let mut packet = Self::of_queue(*generic);
-        let mut named = false;
-        for attribute in attributes::<O>(rest) {
-            let attribute = attribute.map_err(at)?;
-            named |= attribute.kind == kind::PACKET_HDR;
-            packet.take::<O>(&attribute).map_err(at)?;
+        match packet.take_all::<O>(rest) {
+            Ok(true) => Ok(packet),
+            Ok(false) => Err(missing_header(body)),
+            Err(error) => Err(error.at(size_of::<Generic>())),
         }
-        let missing = DecodeError::too_short("packet header", size_of::<RawPacketHeader>(), 0);
-        if named { Ok(packet) } else { Err(missing.at(body.len())) }
     }
 
     /// The body of an `NFQNL_MSG_PACKET` of which only the beginning was received: what is there of it.
@@ -240,15 +246,33 @@ impl<'a> Packet<'a> {
             packet.payload = Some(data);
             packet.packet_len = packet.packet_len.or_else(|| u32::try_from(claimed).ok());
         }
-        let missing = DecodeError::too_short("packet header", size_of::<RawPacketHeader>(), 0);
-        if named { Ok(packet) } else { Err(missing.at(body.len())) }
+        if named { Ok(packet) } else { Err(missing_header(body)) }
     }
 
     fn of_queue(generic: Generic) -> Self {
         Self { family: generic.family, queue: generic.queue(), ..Self::default() }
     }
 
+    /// Takes over what all attributes say; says whether the packet header is among them.
+    ///
+    /// A function of its own, so that the packet stays where it is: it is a lot to be moved about in registers.
+    #[inline(never)]
+    fn take_all<O: ByteOrder + 'a>(&mut self, rest: &'a [u8]) -> Result<bool, DecodeError> {
+        let mut named = false;
+        for attribute in attributes::<O>(rest) {
+            let attribute = attribute?;
+            named |= attribute.kind == kind::PACKET_HDR;
+            self.take::<O>(&attribute)?;
+        }
+        Ok(named)
+    }
+
     /// Takes over what an attribute says.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs as much as the number that it takes over"
+    )]
     fn take<O: ByteOrder + 'a>(&mut self, attribute: &Attribute<'a>) -> Result<(), DecodeError> {
         let number = |what| attribute.value::<Be32>(what).map(|value| Some(value.get()));
         let data = Some(attribute.data);
@@ -302,15 +326,26 @@ impl<'a> Packet<'a> {
     ///
     /// If the buffer is too short, an attribute longer than 65,531 bytes, or the hook above 255.
     pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+        let hook = u8::try_from(self.hook.0).map_err(|_| DoesNotFit);
+        let buffer_len = buffer.len();
+        hook.and_then(|hook| self.write::<O>(hook, buffer)).map_err(|_| self.why_not(buffer_len))
+    }
+
+    /// Why this does not go into a buffer of `buffer_len` bytes.
+    #[cold]
+    fn why_not(&self, buffer_len: usize) -> EncodeError {
         let hook = self.hook.0;
-        let hook = u8::try_from(hook).map_err(|_| EncodeError::new::<u8>("hook", hook))?;
+        if u8::try_from(hook).is_err() {
+            return EncodeError::new::<u8>("hook", hook);
+        }
         let data = [self.link_header, self.security_context, self.conntrack, self.payload];
         for data in data.into_iter().flatten() {
             let len = u64::try_from(HEADER_LEN.saturating_add(data.len())).unwrap_or(u64::MAX);
-            u16::try_from(len).map_err(|_| EncodeError::new::<u16>("attribute length", len))?;
+            if u16::try_from(len).is_err() {
+                return EncodeError::new::<u16>("attribute length", len);
+            }
         }
-        let too_short = EncodeError::buffer_too_short(buffer.len());
-        self.write::<O>(hook, buffer).map_err(|DoesNotFit| too_short)
+        EncodeError::buffer_too_short(buffer_len)
     }
 
     fn write<O: ByteOrder>(&self, hook: u8, buffer: &mut [u8]) -> Result<usize, DoesNotFit> {
@@ -318,12 +353,13 @@ impl<'a> Packet<'a> {
         let mut writer = Writer::<O>::new(rest);
         writer.bytes(Generic::new(self.family, self.queue).as_bytes())?;
         let (id, hw_protocol) = (self.id.into(), self.hw_protocol.0.into());
-        let raw = RawPacketHeader { id, hw_protocol, hook };
-        writer.attribute(kind::PACKET_HDR, raw.as_bytes())?;
+        let header = RawPacketHeader { id, hw_protocol, hook };
+        let (len, padded) = (size_of_val(&header), PaddedPacketHeader { header, _pad: 0 });
+        writer.fixed(&FixedAttribute::with_len(kind::PACKET_HDR, padded, len))?;
         self.write_attributes(&mut writer)?;
         if let Some(payload) = self.payload {
-            let header = super::payload_attribute_header::<O>(payload.len());
-            writer.bytes(&header.map_err(|_| DoesNotFit)?)?;
+            let header = attribute::header::<O>(kind::PAYLOAD, payload.len());
+            writer.bytes(&header.ok_or(DoesNotFit)?)?;
             writer.bytes(payload)?;
         }
         let len = writer.len().checked_add(netlink::HEADER_LEN).ok_or(DoesNotFit)?;
@@ -337,62 +373,59 @@ impl<'a> Packet<'a> {
 
     /// Everything between the packet header and the payload, in the kernel's order.
     fn write_attributes<O: ByteOrder>(&self, to: &mut Writer<'_, O>) -> Result<(), DoesNotFit> {
-        numbers(
-            to,
-            [
-                (kind::IFINDEX_INDEV, self.input_device),
-                (kind::IFINDEX_PHYSINDEV, self.physical_input_device),
-                (kind::IFINDEX_OUTDEV, self.output_device),
-                (kind::IFINDEX_PHYSOUTDEV, self.physical_output_device),
-                (kind::MARK, self.mark),
-                (kind::PRIORITY, self.priority),
-            ],
-        )?;
+        number(to, kind::IFINDEX_INDEV, self.input_device)?;
+        number(to, kind::IFINDEX_PHYSINDEV, self.physical_input_device)?;
+        number(to, kind::IFINDEX_OUTDEV, self.output_device)?;
+        number(to, kind::IFINDEX_PHYSOUTDEV, self.physical_output_device)?;
+        number(to, kind::MARK, self.mark)?;
+        number(to, kind::PRIORITY, self.priority)?;
         if let Some(address) = self.hw_address {
             let (len, address) = (u16::from(address.claimed_len()).into(), address.field());
             let raw = RawHardwareAddress { len, _pad: [0; 2], address };
-            to.attribute(kind::HWADDR, raw.as_bytes())?;
+            to.fixed(&FixedAttribute::new(kind::HWADDR, raw))?;
         }
         if let Some(Vlan { protocol, tci }) = self.vlan {
             let (protocol, tci) = (Be16::new(protocol.0), Be16::new(tci));
             let inner = [(kind::VLAN_PROTO, protocol.as_bytes()), (kind::VLAN_TCI, tci.as_bytes())];
             to.nest(kind::VLAN, inner)?;
         }
-        bytes(to, [(kind::L2HDR, self.link_header)])?;
+        bytes(to, kind::L2HDR, self.link_header)?;
         if let Some(Timestamp { seconds, microseconds }) = self.timestamp {
             let raw = RawTimestamp { seconds: seconds.into(), microseconds: microseconds.into() };
-            to.attribute(kind::TIMESTAMP, raw.as_bytes())?;
+            to.fixed(&FixedAttribute::new(kind::TIMESTAMP, raw))?;
         }
-        numbers(to, [(kind::UID, self.uid), (kind::GID, self.gid)])?;
-        bytes(to, [(kind::SECCTX, self.security_context), (kind::CT, self.conntrack)])?;
-        numbers(
-            to,
-            [
-                (kind::CT_INFO, self.conntrack_info),
-                (kind::CAP_LEN, self.packet_len),
-                (kind::SKB_INFO, self.skb_info.map(|info| info.0)),
-            ],
-        )
+        number(to, kind::UID, self.uid)?;
+        number(to, kind::GID, self.gid)?;
+        bytes(to, kind::SECCTX, self.security_context)?;
+        bytes(to, kind::CT, self.conntrack)?;
+        number(to, kind::CT_INFO, self.conntrack_info)?;
+        number(to, kind::CAP_LEN, self.packet_len)?;
+        number(to, kind::SKB_INFO, self.skb_info.map(|info| info.0))
     }
 }
 
-/// Writes the numbers that are there, an attribute each.
-fn numbers<O: ByteOrder, const N: usize>(
-    to: &mut Writer<'_, O>,
-    numbers: [(u16, Option<u32>); N],
-) -> Result<(), DoesNotFit> {
-    numbers.into_iter().try_for_each(|(kind, number)| {
-        number.map_or(Ok(()), |number| to.attribute(kind, Be32::new(number).as_bytes()))
-    })
+#[cold]
+fn missing_header(body: &[u8]) -> DecodeError {
+    DecodeError::too_short("packet header", size_of::<RawPacketHeader>(), 0).at(body.len())
 }
 
-/// Writes the data that are there, an attribute each.
-fn bytes<O: ByteOrder, const N: usize>(
+/// Writes a number, if it is there.
+#[inline]
+fn number<O: ByteOrder>(
     to: &mut Writer<'_, O>,
-    data: [(u16, Option<&[u8]>); N],
+    kind: u16,
+    number: Option<u32>,
 ) -> Result<(), DoesNotFit> {
-    data.into_iter()
-        .try_for_each(|(kind, data)| data.map_or(Ok(()), |data| to.attribute(kind, data)))
+    number.map_or(Ok(()), |number| to.fixed(&FixedAttribute::new(kind, Be32::new(number))))
+}
+
+/// Writes data, if they are there.
+fn bytes<O: ByteOrder>(
+    to: &mut Writer<'_, O>,
+    kind: u16,
+    data: Option<&[u8]>,
+) -> Result<(), DoesNotFit> {
+    data.map_or(Ok(()), |data| to.attribute(kind, data))
 }
 
 fn vlan<'a, O: ByteOrder + 'a>(inner: Attributes<'a, O>) -> Result<Option<Vlan>, DecodeError> {

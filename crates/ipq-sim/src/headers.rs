@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use etherparse::{IpNumber, Ipv6ExtensionSlice, Ipv6ExtensionsSlice, LaxIpSlice};
+use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6ExtensionSlice, Ipv6ExtensionsSlice, LaxIpSlice};
 
 /// The addresses, protocol and ports of a packet, as far as they can be made out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -20,6 +20,33 @@ pub(crate) struct Headers {
 impl Headers {
     /// Reads the headers of `packet`. What is missing or malformed stays `None`.
     pub(crate) fn of(packet: &[u8]) -> Self {
+        Self::of_plain_ipv4(packet).unwrap_or_else(|| Self::of_any(packet))
+    }
+
+    /// The headers of a packet as most are: an IPv4 header, and no extension behind it. `None` if this is another.
+    fn of_plain_ipv4(packet: &[u8]) -> Option<Self> {
+        let header = Ipv4HeaderSlice::from_slice(packet).ok()?;
+        let protocol = header.protocol();
+        if protocol == IpNumber::AUTHENTICATION_HEADER {
+            return None;
+        }
+        let header_len = header.slice().len();
+        // A length that lies is passed over.
+        let payload = packet.get(header_len..usize::from(header.total_len()));
+        let payload = payload.or_else(|| packet.get(header_len..)).unwrap_or_default();
+        let is_first = header.fragments_offset().value() == 0;
+        let has_ports = is_first && matches!(protocol, IpNumber::TCP | IpNumber::UDP);
+        Some(Self {
+            source: Some(header.source_addr().into()),
+            destination: Some(header.destination_addr().into()),
+            protocol: Some(protocol.0),
+            ports: payload.first_chunk().filter(|_| has_ports).copied().map(ports),
+            is_fragment: header.is_fragmenting_payload(),
+        })
+    }
+
+    /// The headers of any packet.
+    fn of_any(packet: &[u8]) -> Self {
         let Ok((ip, _)) = LaxIpSlice::from_slice(packet) else { return Self::default() };
         let offset = match &ip {
             LaxIpSlice::Ipv4(ipv4) => Some(ipv4.header().fragments_offset()),
@@ -33,16 +60,19 @@ impl Headers {
         let payload = ip.payload();
         let is_first = offset.is_none_or(|offset| offset.value() == 0);
         let has_ports = is_first && matches!(payload.ip_number, IpNumber::TCP | IpNumber::UDP);
-        let ports = payload.payload.first_chunk().filter(|_| has_ports);
-        let port = |high, low| u16::from_be_bytes([high, low]);
         Self {
             source: Some(ip.source_addr()),
             destination: Some(ip.destination_addr()),
             protocol: Some(payload.ip_number.0),
-            ports: ports.map(|&[a, b, c, d]| (port(a, b), port(c, d))),
+            ports: payload.payload.first_chunk().filter(|_| has_ports).copied().map(ports),
             is_fragment: payload.fragmented,
         }
     }
+}
+
+/// The ports at the start of a header of TCP or UDP: source and destination.
+fn ports([a, b, c, d]: [u8; 4]) -> (u16, u16) {
+    (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
 }
 
 /// The extension headers that are there as a whole. etherparse's own iterator goes on where one is cut, and reads behind the
@@ -65,6 +95,8 @@ fn whole<'a>(extensions: &Ipv6ExtensionsSlice<'a>) -> impl Iterator<Item = Ipv6E
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// An IPv6 packet that carries this behind its header, of which the first is of the protocol `next`.
@@ -95,5 +127,26 @@ mod tests {
         let behind = [&[44, 0, 0, 0, 0, 0, 0, 0], &*fragment(1)].concat();
         let headers = Headers::of(&ipv6(60, &behind));
         assert_eq!((headers.ports, headers.is_fragment), (None, true));
+    }
+
+    proptest! {
+        /// Headers as they may be, with lengths, offsets, protocols and options that make sense or do not.
+        #[test]
+        fn plain_headers_are_read_as_any(
+            first in prop_oneof![Just(0x45_u8), 0x40..0x50_u8, any::<u8>()],
+            total_len in prop_oneof![0..80_u16, any::<u16>()],
+            fragment in prop_oneof![Just(0_u16), any::<u16>()],
+            protocol in prop_oneof![Just(6_u8), Just(17), Just(51), any::<u8>()],
+            rest in proptest::collection::vec(any::<u8>(), 0..70),
+        ) {
+            let [total_high, total_low] = total_len.to_be_bytes();
+            let [fragment_high, fragment_low] = fragment.to_be_bytes();
+            let start = [first, 0, total_high, total_low, 0, 0, fragment_high, fragment_low, 64, protocol];
+            let packet = [start.as_slice(), &rest].concat();
+            for len in [packet.len(), packet.len().min(21), packet.len().min(9)] {
+                let packet = &packet[..len];
+                prop_assert_eq!(Headers::of(packet), Headers::of_any(packet));
+            }
+        }
     }
 }

@@ -117,7 +117,11 @@ impl Kernel {
     /// The same, with a netfilter mark.
     #[doc(alias = "SO_MARK")]
     pub fn send_marked(&self, family: Family, data: &[u8], mark: u32) {
-        self.send_with(family, data, Extras { mark, ..Extras::default() });
+        let mut machine = self.lock();
+        let mut packet = machine.new_packet(family, data);
+        packet.mark = mark;
+        let now = machine.now();
+        machine.plan(now, Event::Send(packet));
     }
 
     /// The same, with whatever else a packet can bring along.

@@ -72,11 +72,6 @@ pub enum Table {
     Filter,
 }
 
-impl Table {
-    /// All tables, in the order that packets pass them.
-    const ALL: [Self; 3] = [Self::Raw, Self::Mangle, Self::Filter];
-}
-
 /// The number of an IP protocol.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Protocol(pub u8);
@@ -256,14 +251,14 @@ impl Match {
 /// All rules of a kernel.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    rules: Vec<Rule>,
+    /// Those of each hook, by its number, in the order of their tables.
+    at: [Vec<Rule>; Hook::ALL.len()],
     /// Decides which of several queues gets the packets between two addresses.
     seed: u64,
 }
 
 #[derive(Debug)]
 struct Rule {
-    hook: Hook,
     table: Table,
     condition: Match,
     target: Target,
@@ -282,44 +277,61 @@ pub(crate) enum Decision {
 
 impl Rules {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { rules: Vec::new(), seed }
+        Self { at: Default::default(), seed }
     }
 
     /// Adds a rule behind those that its hook and table have.
     pub(crate) fn add(&mut self, hook: Hook, table: Table, condition: Match, target: Target) {
-        self.rules.push(Rule { hook, table, condition, target });
+        // What is no hook no packet comes to.
+        let Some(rules) = self.at.get_mut(hook.0 as usize) else { return };
+        let place = rules.partition_point(|rule| rule.table <= table);
+        rules.insert(place, Rule { table, condition, target });
     }
 
     /// Takes `packet` through the functions of its hook, from `position` on.
+    #[inline]
     pub(crate) fn decide(
         &self,
         packet: &mut Packet,
         devices: &Devices,
         position: Position,
     ) -> Decision {
-        let mut position = position;
-        while let Some(&table) = Table::ALL.get(position.function) {
-            let rules =
-                self.rules.iter().filter(|rule| rule.hook == position.hook && rule.table == table);
-            for rule in rules {
-                if !rule.condition.matches(packet, position.hook, devices) {
+        // At most hooks there are no rules.
+        match self.at.get(position.hook.0 as usize).map_or(&[][..], Vec::as_slice) {
+            [] => Decision::Pass,
+            rules => self.decide_by(rules, packet, devices, position),
+        }
+    }
+
+    fn decide_by(
+        &self,
+        rules: &[Rule],
+        packet: &mut Packet,
+        devices: &Devices,
+        position: Position,
+    ) -> Decision {
+        let mut function = position.function;
+        for rule in rules {
+            let own_function = rule.table as usize;
+            if own_function < function || !rule.condition.matches(packet, position.hook, devices) {
+                continue;
+            }
+            let to = match rule.target {
+                Target::Accept => {
+                    function = own_function + 1;
                     continue;
                 }
-                let to = match rule.target {
-                    Target::Accept => break,
-                    Target::Drop => return Decision::Drop,
-                    Target::Queue => Destination::default(),
-                    Target::Nfqueue { first, last, bypass } => {
-                        Destination { number: self.balance(packet, first, last), bypass }
-                    }
-                    Target::Mark(mark) => {
-                        packet.mark = mark;
-                        continue;
-                    }
-                };
-                return Decision::Queue(position, to);
-            }
-            position = position.next_function();
+                Target::Drop => return Decision::Drop,
+                Target::Queue => Destination::default(),
+                Target::Nfqueue { first, last, bypass } => {
+                    Destination { number: self.balance(packet, first, last), bypass }
+                }
+                Target::Mark(mark) => {
+                    packet.mark = mark;
+                    continue;
+                }
+            };
+            return Decision::Queue(Position { function: own_function, ..position }, to);
         }
         Decision::Pass
     }

@@ -1,4 +1,5 @@
-//! What the programs of `cargo xtask bench-kernel` share.
+//! What the programs of `cargo xtask bench` share: messages and who reads and writes them ([`codec`]), a program on the
+//! simulated kernel ([`simulated`]), and what receivers have in common.
 //!
 //! A *receiver* takes packets off a queue and accepts them all. Every receiver, in Rust or in C (`c/receiver.h`):
 //!
@@ -15,8 +16,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clock;
+pub mod codec;
 pub mod options;
 pub mod reporter;
+pub mod simulated;
 
 /// The UDP port whose packets are queued.
 pub const UDP_PORT: u16 = 9999;

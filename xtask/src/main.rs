@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
-mod bench_kernel;
+mod bench;
 mod ci;
 mod coverage;
 mod document;
@@ -67,8 +67,10 @@ enum Task {
     FuzzSeeds,
     /// Run the tests under load and failure in their long form, and print what they have measured.
     Load(load::Args),
-    /// Measure ipq and its peers on the kernel's queue, in a network namespace made for it.
-    BenchKernel(bench_kernel::Args),
+    /// Measure ipq and its peers: codecs, the simulated kernel, the kernel's queue, the C library, latency, start-up.
+    Bench(bench::Args),
+    /// Measure ipq and its peers on the kernel's queue: the same as `bench --only kernel`.
+    BenchKernel(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -87,7 +89,8 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::FuzzSeeds => tool::run(cargo("run --quiet --package ipq-tests --bin ipq-fuzz-seeds")),
         Task::Load(args) => load::run(&args),
-        Task::BenchKernel(args) => bench_kernel::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::BenchKernel(args) => bench::run(&args.only(bench::Part::Kernel)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,9 +3,8 @@
 use core::fmt;
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::env;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
@@ -14,12 +13,12 @@ use ipq_bench::options::Options;
 use ipq_bench::reporter::{Report, Span};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-use crate::Outcome;
 use crate::load::Load;
 use crate::machine::Stolen;
 use crate::namespace::{Counters, Namespace, QUEUE};
 use crate::program::Program;
 use crate::receiver::Receiver;
+use crate::{Outcome, Places};
 
 /// How many packets may wait: more than a sender on this machine ever has under way.
 pub(crate) const MAXLEN: u32 = 16 * 1024;
@@ -48,8 +47,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(namespace: Namespace, c_programs: &Path, seconds: Duration) -> Outcome<Self> {
-        let program = env::current_exe().map_err(|error| error.to_string())?;
+    pub(crate) fn new(namespace: Namespace, places: &Places, seconds: Duration) -> Outcome<Self> {
         let allowed = sched_getaffinity(None).map_err(|error| error.to_string())?;
         let is_allowed = |&cpu: &usize| allowed.is_set(cpu);
         let first = (0..CpuSet::MAX_CPU).find(is_allowed).unwrap_or_default();
@@ -60,8 +58,8 @@ impl Bench {
             namespace,
             seconds,
             cpus: [first, last],
-            rust_programs: program.parent().map(Path::to_owned).unwrap_or_default(),
-            c_programs: c_programs.to_owned(),
+            rust_programs: places.rust.clone(),
+            c_programs: places.c.clone(),
             waker,
         })
     }
@@ -69,6 +67,11 @@ impl Bench {
     /// The receiver's program.
     pub(crate) fn program(&self, receiver: Receiver) -> PathBuf {
         receiver.program(&self.rust_programs, &self.c_programs)
+    }
+
+    /// A program of this workspace.
+    pub(crate) fn rust_program(&self, name: &str) -> PathBuf {
+        self.rust_programs.join(name)
     }
 
     /// Starts a receiver.
@@ -83,7 +86,7 @@ impl Bench {
     pub(crate) fn measure(&self, receiver: Receiver, load: Load) -> Outcome<Sample> {
         self.namespace.set_mtu(load.mtu())?;
         let receiver = self.start(receiver, load.is_gso())?;
-        let path = self.rust_programs.join("generate");
+        let path = self.rust_program("generate");
         let generator = Program::start(&path, &load.args(), self.cpus[1])
             .map_err(|error| format!("generator: {error}"))?;
         thread::sleep(WARM_UP);

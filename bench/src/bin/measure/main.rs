@@ -1,62 +1,94 @@
-//! Runs the receivers under each load, in rounds, and prints what they did as Markdown.
+//! Measures and prints what came of it as Markdown, one part at a time: the receivers under each load, codecs, the
+//! simulated kernel, latency, start-up.
 //!
-//! Started by `cargo xtask bench-kernel` in a network namespace of its own; it refuses to run in the one that it is
-//! told is the machine's. It sets up the loopback and one rule there, and everything goes over that loopback.
+//! Started by `cargo xtask bench` in a network namespace of its own; it refuses to run in the one that it is told is the
+//! machine's. Where a kernel's queue is needed it sets up the loopback and one rule there, and everything goes over that
+//! loopback.
 
 #![forbid(unsafe_code)]
 
 mod cell;
+mod codec;
+mod comparison;
+mod latency;
 mod load;
 mod machine;
 mod namespace;
 mod program;
 mod receiver;
+mod repeat;
 mod report;
+mod simulator;
 mod spread;
+mod startup;
+mod table;
 
 use core::time::Duration;
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use crate::cell::{Bench, Sample};
-use crate::load::Load;
+use crate::cell::Bench;
 use crate::namespace::Namespace;
-use crate::receiver::Receiver;
-use crate::report::{Results, Row};
 
 /// What this comes to; the error is a fragment for a person.
 type Outcome<T> = Result<T, String>;
 
-/// Measure receivers of queued packets.
+/// Measure one part.
 #[derive(Debug, Parser)]
 struct Args {
-    /// How long each cell is measured.
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-    /// How often each cell is measured.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Measure under these loads only.
-    #[arg(long = "load", value_enum)]
-    loads: Vec<Load>,
-    /// Measure these receivers only.
-    #[arg(long = "receiver", value_enum)]
-    receivers: Vec<Receiver>,
     /// Where the programs in C are.
     #[arg(long)]
     c_programs: PathBuf,
+    /// The program ipq-cli.
+    #[arg(long)]
+    cli: PathBuf,
     /// The namespace that must not be touched, as /proc/PID/ns/net gives it.
     #[arg(long)]
     outside: String,
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Receivers of queued packets under load.
+    Kernel(comparison::Args),
+    /// Reading and writing messages.
+    Codec(Rounds),
+    /// The simulated kernel.
+    Simulator(Rounds),
+    /// What a queue adds to the time that a packet takes.
+    Latency(Rounds),
+    /// From the start to the first packet, and memory.
+    StartUp(Rounds),
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Rounds {
+    /// How often each is measured.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+}
+
+/// Where the programs are that are measured.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Those of this workspace.
+    pub(crate) rust: PathBuf,
+    /// Those in C.
+    pub(crate) c: PathBuf,
+    /// ipq-cli.
+    pub(crate) cli: PathBuf,
 }
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(results) => {
-            print!("{results}");
+        Ok(tables) => {
+            print!("{tables}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -66,55 +98,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Outcome<Results> {
+fn run(args: &Args) -> Outcome<String> {
     // Should whoever started this be killed.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
-    let seconds = Duration::try_from_secs_f64(args.seconds).map_err(|error| error.to_string())?;
-    let namespace = Namespace::enter(&args.outside)?;
-    let bench = Bench::new(namespace, &args.c_programs, seconds)?;
-    let mut receivers = chosen(&args.receivers);
-    receivers.retain(|&receiver| works(&bench, receiver));
-    let mut results = Results::new(&chosen(&args.loads), &receivers, &bench, args.rounds);
-    for round in 0..args.rounds {
-        for table in &mut results.tables {
-            let load = table.load;
-            // Each round begins with another, so that none is always the first after a change of load.
-            let shift = round as usize % table.rows.len().max(1);
-            table.rows.rotate_left(shift);
-            for row in &mut table.rows {
-                row.samples.push(take(&bench, load, row, round));
-            }
-            table.rows.rotate_right(shift);
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    let rust = program.parent().map(Path::to_owned).unwrap_or_default();
+    let places = Places { rust, c: args.c_programs.clone(), cli: args.cli.clone() };
+    let bench = |seconds| {
+        let namespace = Namespace::enter(&args.outside)?;
+        Bench::new(namespace, &places, seconds)
+    };
+    match &args.part {
+        Part::Kernel(part) => Ok(comparison::measure(part, &bench(part.duration()?)?).to_string()),
+        Part::Codec(Rounds { rounds }) => codec::measure(&places, *rounds),
+        Part::Simulator(Rounds { rounds }) => simulator::measure(&places, *rounds),
+        Part::Latency(Rounds { rounds }) => latency::measure(&bench(Duration::ZERO)?, *rounds),
+        Part::StartUp(Rounds { rounds }) => {
+            Ok(startup::measure(&bench(Duration::ZERO)?, &places, *rounds))
         }
     }
-    Ok(results)
-}
-
-/// Those asked for, or all.
-fn chosen<T: clap::ValueEnum + Clone>(asked: &[T]) -> Vec<T> {
-    if asked.is_empty() { T::value_variants().to_vec() } else { asked.to_vec() }
-}
-
-/// Whether the receiver is there and gets as far as waiting for packets; says why not.
-fn works(bench: &Bench, receiver: Receiver) -> bool {
-    // One that was not built: whoever did not build it has said why.
-    if !bench.program(receiver).exists() {
-        return false;
-    }
-    let started = bench.start(receiver, false);
-    if let Err(error) = &started {
-        eprintln!("skipped: {receiver}: {error}");
-    }
-    started.is_ok()
-}
-
-/// Measures a cell once, and says how that went.
-fn take(bench: &Bench, load: Load, row: &Row, round: u32) -> Option<Sample> {
-    let sample = bench.measure(row.receiver, load);
-    let how = match &sample {
-        Ok(sample) => sample.to_string(),
-        Err(error) => format!("failed: {error}"),
-    };
-    eprintln!("round {}: {load}, {}: {how}", round + 1, row.receiver);
-    sample.ok()
 }

@@ -98,18 +98,20 @@ impl Drop for Program {
     }
 }
 
-/// A child takes over the affinity of the thread that starts it.
 fn spawn(path: &Path, args: &[String], cpu: usize) -> Outcome<Child> {
+    let mut program = Command::new(path);
+    program.args(args);
+    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = on_cpu(cpu, || program.spawn())?;
+    child.map_err(|error| format!("cannot start {}: {error}", path.display()))
+}
+
+/// Starts something on one processor: a child takes over the affinity of the thread that starts it.
+pub(crate) fn on_cpu<T>(cpu: usize, start: impl FnOnce() -> T) -> Outcome<T> {
     let mut only = CpuSet::new();
     only.set(cpu);
     sched_setaffinity(None, &only).map_err(|error| format!("cannot use CPU {cpu}: {error}"))?;
-    Command::new(path)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot start {}: {error}", path.display()))
+    Ok(start())
 }
 
 /// Passes on what a program prints, line by line, until it ends.

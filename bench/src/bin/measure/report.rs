@@ -7,6 +7,7 @@ use crate::load::Load;
 use crate::machine;
 use crate::receiver::Receiver;
 use crate::spread::Spread;
+use crate::table::{self as markdown, none};
 
 /// Everything that was measured, and how.
 #[derive(Debug)]
@@ -71,12 +72,11 @@ impl fmt::Display for Table {
         columns.extend(["1000 packets/s", "CPU µs/packet", "CPU busy"]);
         columns.push("disturbed");
         columns.extend(["× libnetfilter_queue", "× bare batched", "queue dropped", "user dropped"]);
-        writeln!(f, "\n### {}\n", self.load)?;
-        write_row(f, &columns)?;
-        writeln!(f, "|---{}|", "|--:".repeat(columns.len() - 1))?;
+        let mut table = markdown::Table::new(columns);
         for row in &self.rows {
-            write_row(f, &self.cells(row))?;
+            table.push(self.cells(row));
         }
+        write!(f, "\n### {}\n\n{table}", self.load)?;
         self.write_notes(f)
     }
 }
@@ -102,11 +102,10 @@ impl Table {
     /// How much faster the row's receiver was than `reference`, in the same round.
     fn ratio(&self, row: &Row, reference: Receiver) -> Option<Spread> {
         let reference = self.rows.iter().find(|row| row.receiver == reference)?;
-        let rounds = row.samples.iter().zip(&reference.samples);
-        Spread::of(rounds.filter_map(|(this, other)| {
-            let other = other.as_ref()?.rate();
-            (other > 0.0).then_some(this.as_ref()?.rate() / other)
-        }))
+        let rates = |row: &Row| -> Vec<Option<f64>> {
+            row.samples.iter().map(|sample| sample.as_ref().map(Sample::rate)).collect()
+        };
+        Spread::of_ratios(rates(row), rates(reference))
     }
 
     /// What the C library costs, and what does not add up.
@@ -157,17 +156,4 @@ impl Row {
 
 fn show(spread: Option<Spread>, decimals: usize) -> String {
     spread.map_or_else(none, |spread| format!("{spread:.decimals$}"))
-}
-
-/// What is shown where there is nothing to show.
-fn none() -> String {
-    "–".into()
-}
-
-fn write_row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>]) -> fmt::Result {
-    f.write_str("|")?;
-    for cell in cells {
-        write!(f, " {} |", cell.as_ref())?;
-    }
-    writeln!(f)
 }

@@ -19,6 +19,17 @@ impl Spread {
         let median = f64::midpoint(numbers[(numbers.len() - 1) / 2], numbers[numbers.len() / 2]);
         Some(Self { median, min, max })
     }
+
+    /// Of how many times the others each is, in the rounds that have both.
+    pub(crate) fn of_ratios(
+        each: impl IntoIterator<Item = Option<f64>>,
+        others: impl IntoIterator<Item = Option<f64>>,
+    ) -> Option<Self> {
+        let ratio = |(this, other): (Option<f64>, Option<f64>)| {
+            Some(this? / other.filter(|&other| other > 0.0)?)
+        };
+        Self::of(each.into_iter().zip(others).filter_map(ratio))
+    }
 }
 
 /// With as many decimals as asked for.
@@ -44,5 +55,14 @@ mod tests {
         check(&[3.0, 1.0], "2.0 (1.0–3.0)");
         check(&[3.0, 1.0, 1.5], "1.5 (1.0–3.0)");
         assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn compares_within_a_round() {
+        let ratios = Spread::of_ratios(
+            [Some(3.0), None, Some(2.0), Some(1.0)],
+            [Some(2.0), Some(1.0), None, Some(0.0)],
+        );
+        assert_eq!(ratios, Spread::of([1.5]));
     }
 }

@@ -12,6 +12,7 @@ use crate::api::{self, Problem};
 use crate::features;
 use crate::golden;
 use crate::minimal_versions;
+use crate::threads;
 use crate::tidy;
 use crate::tool::{self, cargo};
 
@@ -23,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "lints", run: lints },
     Step { name: "features", run: features },
     Step { name: "tests", run: tests },
+    Step { name: "models", run: || Ok(threads::models()?) },
     Step { name: "docs", run: docs },
     Step { name: "api", run: api },
     Step { name: "oldest versions", run: oldest_versions },

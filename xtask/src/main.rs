@@ -16,6 +16,7 @@ mod load;
 mod minimal_versions;
 mod packages;
 mod place;
+mod threads;
 mod tidy;
 mod tool;
 
@@ -65,6 +66,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Make the seeds of the fuzz targets again that come from recordings, captures and scenarios.
     FuzzSeeds,
+    /// Run what threads share in every order in which they can go on, and then under load.
+    Threads(threads::Args),
     /// Run the tests under load and failure in their long form, and print what they have measured.
     Load(load::Args),
     /// Measure ipq and its peers: codecs, the simulated kernel, the kernel's queue, the C library, latency, start-up.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         }
         Task::Fuzz(args) => fuzz::run(&args),
         Task::FuzzSeeds => tool::run(cargo("run --quiet --package ipq-tests --bin ipq-fuzz-seeds")),
+        Task::Threads(args) => threads::run(&args),
         Task::Load(args) => load::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::BenchKernel(args) => bench::run(&args.only(bench::Part::Kernel)),

@@ -49,6 +49,7 @@ mod shared;
 mod snapshot;
 mod statistics;
 mod stop;
+mod sync;
 mod transport_name;
 mod workers;
 

@@ -5,7 +5,7 @@ use core::task::Waker;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use ipq_proto::{DataModel, Verdict};
 use ipq_sys::{Deadline, Waited, wait_readable};
@@ -13,6 +13,7 @@ use ipq_sys::{Deadline, Waited, wait_readable};
 use crate::packet::Outline;
 use crate::queue::Work;
 use crate::queued_packet::Order;
+use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::{Error, Event, Packet, PacketId, Queue, QueuedPacket, Snapshot, Statistics, Stopper};
 
 /// What becomes of a packet that nobody gives a verdict.
@@ -73,7 +74,7 @@ struct Session {
     queue: Option<Queue>,
     /// Its descriptors once more, to wait on while others use it. Whoever waits holds them for so long only, since the
     /// socket is open until the last of them is closed.
-    descriptors: Arc<[OwnedFd]>,
+    descriptors: Arc<Vec<OwnedFd>>,
     /// The packets that are handed out, each with the number it was handed out as. `ip_queue` uses an id again as soon as
     /// the packet is gone, so an id alone does not name one.
     held: HashMap<PacketId, u64>,
@@ -102,10 +103,10 @@ impl SharedQueue {
     pub fn new(mut queue: Queue, default: DefaultVerdict) -> Result<Self, Error> {
         let stopper = queue.stopper()?;
         let duplicates = queue.descriptors().map(|descriptor| descriptor.try_clone_to_owned());
-        let descriptors = duplicates.collect::<Result<_, _>>().map_err(Error::Descriptor)?;
+        let duplicates = duplicates.collect::<Result<_, _>>().map_err(Error::Descriptor)?;
         let session = Session {
             queue: Some(queue),
-            descriptors,
+            descriptors: Arc::new(duplicates),
             held: HashMap::new(),
             handed_out: 0,
             owed: Vec::new(),
@@ -387,7 +388,7 @@ impl Session {
     fn close(&mut self, default: DefaultVerdict) -> Result<Snapshot, Error> {
         self.wake();
         let Some(mut queue) = self.queue.take() else { return Ok(self.end.clone()) };
-        self.descriptors = Arc::new([]);
+        self.descriptors = Arc::new(Vec::new());
         let mut left: Vec<_> =
             self.owed.drain(..).chain(self.held.drain().map(|held| held.0)).collect();
         left.sort_unstable();

@@ -1,11 +1,11 @@
 //! How reading is ended from elsewhere: [`Stopper`].
 
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 use ipq_sys::wait_readable;
+
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// Ends the reads of a queue, from any thread or from a signal. Clones end the same reads.
 ///

@@ -1,0 +1,15 @@
+//! What threads share: as the standard library has it, or, for the models in `tests/models.rs`, as loom has it.
+
+#[cfg(not(ipq_loom))]
+mod real {
+    pub(crate) use core::sync::atomic::{AtomicBool, Ordering};
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+}
+
+#[cfg(ipq_loom)]
+mod real {
+    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+}
+
+pub(crate) use real::*;

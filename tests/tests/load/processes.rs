@@ -1,9 +1,9 @@
 //! The same flood against programs that are processes of their own: the command-line program, and one in C over the bridge.
 
 use core::time::Duration;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use ipq::{KernelStatus, NfqueueStatus, Snapshot, Statistics};
@@ -53,9 +53,23 @@ fn a_program_of_libipq_that_ignores_it() {
 /// A program, and how it ends.
 struct Process {
     child: Child,
+    /// Reads what it prints, as it must not wait for a reader; the last line of it.
+    said: JoinHandle<String>,
     /// Has it end, and reads in what it prints then how many packets it accepted and dropped, and how often it was told of
     /// an overrun.
-    end: fn(&mut Child) -> Option<[u64; 3]>,
+    end: fn(&mut Child, JoinHandle<String>) -> Option<[u64; 3]>,
+}
+
+impl Process {
+    fn start(
+        command: &mut Command,
+        end: fn(&mut Child, JoinHandle<String>) -> Option<[u64; 3]>,
+    ) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let said = thread::spawn(move || lines.last().unwrap().unwrap());
+        Self { child, said, end }
+    }
 }
 
 fn passer(short: Short) -> Process {
@@ -71,14 +85,12 @@ fn passer(short: Short) -> Process {
     if let Some(bytes) = options.receive_buffer {
         command.args(["--rcvbuf", &bytes.to_string()]);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let child = command.spawn().unwrap();
-    Process { child, end: end_passer }
+    Process::start(command.stdin(Stdio::null()), end_passer)
 }
 
-fn end_passer(child: &mut Child) -> Option<[u64; 3]> {
+fn end_passer(child: &mut Child, said: JoinHandle<String>) -> Option<[u64; 3]> {
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
-    let summary = rest(child);
+    let summary = rest(child, said);
     let number = |name: &str| {
         let (_, after) = summary.split_once(&format!("\"{name}\":"))?;
         after.split(|digit: char| !digit.is_ascii_digit()).next()?.parse().ok()
@@ -92,23 +104,21 @@ fn libipq(short: Short) -> Result<Process, Skipped> {
     let flags = if options.ignore_overruns { "2" } else { "0" };
     command.arg(options.receive_buffer.unwrap_or(0).to_string()).arg(flags);
     command.env("IPQ_TRANSPORT", "nfqueue:0").env("LD_LIBRARY_PATH", prefix()?.join("lib"));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    Ok(Process { child: command.spawn().unwrap(), end: end_libipq })
+    Ok(Process::start(command.stdin(Stdio::piped()), end_libipq))
 }
 
-fn end_libipq(child: &mut Child) -> Option<[u64; 3]> {
+fn end_libipq(child: &mut Child, said: JoinHandle<String>) -> Option<[u64; 3]> {
     drop(child.stdin.take());
-    let said = rest(child);
+    let said = rest(child, said);
     let mut words = said.split_whitespace().skip_while(|word| *word != "accepted");
     let mut number = || words.nth(1)?.parse().ok();
     Some([number()?, number()?, number()?])
 }
 
-/// What a program prints to its end, which is a success.
-fn rest(child: &mut Child) -> String {
-    let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+/// The last line that a program prints; it ends, and well.
+fn rest(child: &mut Child, said: JoinHandle<String>) -> String {
     let status = child.wait().unwrap();
+    let said = said.join().unwrap();
     assert!(status.success(), "{status}: {said}");
     said
 }
@@ -131,7 +141,7 @@ fn flood(
     world.begin(seconds(), Memory::of(process.child.id()), Vec::new());
     world.over();
     let queue = until(|queue| queue.queue_length == 0).unwrap();
-    let ended = (process.end)(&mut process.child);
+    let ended = (process.end)(&mut process.child, process.said);
     let [accepted, dropped, overruns] = ended.unwrap_or_else(|| panic!("{name}: no numbers"));
     let packets = accepted + dropped;
     let lost = u64::from(queue.user_dropped);

@@ -39,7 +39,8 @@ pub fn rewriting(data: &[u8]) {
     }
     let payload = rewrite.payload().to_vec();
     if let Ok(packet) = rewrite.finish() {
-        assert!(packet.ends_with(&payload));
+        // Who changes the headers may make part of the payload one.
+        assert!(!input.edits.is_empty() || packet.ends_with(&payload));
         check(&packet);
     }
 }

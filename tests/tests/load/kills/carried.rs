@@ -91,5 +91,7 @@ fn all_end(carrier: &mut Child, round: u32) {
     });
     let said = end.recv_timeout(PATIENCE);
     let said = said.unwrap_or_else(|_| panic!("round {round}: the program does not end"));
-    assert!(said.unwrap().starts_with("ready\n"), "round {round}");
+    // It may have been killed before it said anything.
+    let said = said.unwrap();
+    assert!(said.is_empty() || said.starts_with("ready\n"), "round {round}: {said:?}");
 }

@@ -106,13 +106,19 @@ pub(super) fn work(way: Way, queue: Queue, check: impl FnOnce(&Snapshot, Given))
 }
 
 fn run(queue: &mut Queue, given: &mut Given) -> bool {
-    for _ in 0..PATIENCE {
-        let ended = queue.run(|packet| {
+    repeat(given, |given| {
+        queue.run(|packet| {
             let verdict = decide(&packet);
             given.count(verdict);
             verdict
-        });
-        match ended {
+        })
+    })
+}
+
+/// Serves the queue until it ends, again after each temporary error; says whether it came to its end.
+fn repeat(given: &mut Given, mut serve: impl FnMut(&mut Given) -> Result<(), Error>) -> bool {
+    for _ in 0..PATIENCE {
+        match serve(given) {
             Ok(()) => return true,
             Err(error) => {
                 given.is_unsure = true;
@@ -225,23 +231,13 @@ fn shared(queue: &SharedQueue, given: &mut Given) -> bool {
 }
 
 fn shared_batches(queue: &SharedQueue, given: &mut Given) -> bool {
-    for _ in 0..PATIENCE {
-        let ended = queue.decide(|packet| {
+    repeat(given, |given| {
+        queue.decide(|packet| {
             let verdict = decide(packet);
             given.count(verdict);
             verdict
-        });
-        match ended {
-            Ok(()) => return true,
-            Err(error) => {
-                given.is_unsure = true;
-                if !error.is_temporary() {
-                    return false;
-                }
-            }
-        }
-    }
-    false
+        })
+    })
 }
 
 #[cfg(feature = "tokio")]

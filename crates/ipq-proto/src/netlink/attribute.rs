@@ -135,7 +135,8 @@ impl<'a, O: ByteOrder + 'a> Iterator for Attributes<'a, O> {
             self.rest = &[];
             return Some(Err(lies(claimed, bytes.len(), offset)));
         };
-        self.rest = bytes.get(aligned(claimed)..).unwrap_or(&[]);
+        // Within the bytes, so that nothing is left to check: the last padding may be missing.
+        self.rest = bytes.get(aligned(claimed).min(bytes.len())..).unwrap_or(&[]);
         Some(Ok(Attribute { kind: raw.kind(), data, offset }))
     }
 }

@@ -152,8 +152,8 @@ fn request(message_type: MessageType, wanted: &Wanted) -> Header {
 fn put<B: Body>(buffer: &mut [u8], header: Header, body: B, more: &[&[u8]]) -> usize {
     let more_len = more.iter().map(|bytes| bytes.len()).sum();
     let framed = Framed::new(header, body, more_len).expect(SOUND);
-    framed.write_to_prefix(buffer).expect(SOUND);
     let mut len = size_of::<Framed<B>>();
+    buffer[..len].copy_from_slice(framed.as_bytes());
     for bytes in more {
         buffer[len..][..bytes.len()].copy_from_slice(bytes);
         len += bytes.len();

@@ -159,6 +159,9 @@ fn the_exit_status_is_the_programs() {
     }
 }
 
+/// Starts a program with no signal ignored: under `nohup`, or in the background, some are, and a shell leaves those so.
+const WITH_EVERY_SIGNAL: [&str; 2] = ["env", "--default-signal"];
+
 #[test]
 fn a_program_that_a_signal_ends_is_ended_by_it() {
     use std::os::unix::process::ExitStatusExt;
@@ -166,7 +169,7 @@ fn a_program_that_a_signal_ends_is_ended_by_it() {
         [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGPIPE]
     {
         let mut command = run_unlimited(&captured(), &[]);
-        command.args(["sh", "-c", &format!("kill -{} $$", signal as i32)]);
+        command.args(WITH_EVERY_SIGNAL).args(["sh", "-c", &format!("kill -{} $$", signal as i32)]);
         let status = command.output().unwrap().status;
         assert_eq!(status.signal(), Some(signal as i32), "{status}");
     }
@@ -180,7 +183,7 @@ fn signals_are_forwarded() {
             "trap 'echo {signal}; exit 7' {number}; echo ready; while :; do sleep 0.05; done"
         );
         let mut command = run_unlimited(&captured(), &[]);
-        let mut started = Started::new(command.args(["sh", "-c", &script]));
+        let mut started = Started::new(command.args(WITH_EVERY_SIGNAL).args(["sh", "-c", &script]));
         assert_eq!(started.line(), "ready\n");
         started.signal(signal);
         assert_eq!(started.line(), format!("{signal}\n"));

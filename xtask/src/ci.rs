@@ -162,14 +162,16 @@ fn docs() -> Result<(), Stop> {
     Ok(tool::run(doc)?)
 }
 
-/// The benchmark programs still build. What they measure depends on the machine, so they are not run here.
+/// The benchmark programs still build, and what they compare is the same. What they measure depends on the machine, so
+/// they are not run here.
 fn benchmarks() -> Result<(), Stop> {
     let task = if needs("clippy").is_ok() { "clippy" } else { "check" };
     let mut check = cargo(task);
     check.args("--manifest-path bench/Cargo.toml --all-targets --locked".split(' '));
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     check.env("RUSTFLAGS", format!("{flags} -Dwarnings"));
-    Ok(tool::run(check)?)
+    tool::run(check)?;
+    Ok(tool::run(cargo("test --manifest-path bench/Cargo.toml --locked"))?)
 }
 
 /// Type-checks the targets as the fuzzer builds them, on any compiler.

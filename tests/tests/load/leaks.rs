@@ -233,6 +233,8 @@ fn handles_of_libipq_on_the_real_kernel() {
 #[test]
 fn handles_of_libipq_on_a_served_kernel() {
     let name = concat!(module_path!(), "::handles_of_libipq_on_a_served_kernel");
+    // As above: the child builds nothing.
+    let _ = prefix();
     namespace::run_alone(name, || {
         let world = Served::from(Kernel::builder().count_only().build());
         let options = ServerOptions { keeps_on: true, ..ServerOptions::default() };

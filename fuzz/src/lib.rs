@@ -37,6 +37,19 @@ targets! {
     ipq_cli::fuzzing: decode_command, filters, scenarios;
 }
 
+/// What an input says, in words: a line about the whole, and one for each step. `None` if it is too short to say anything.
+pub type InWords = fn(&[u8]) -> Option<Vec<String>>;
+
+/// The targets whose inputs are structures, which `arbitrary` reads by the order of fields and variants.
+pub const STRUCTURED: &[(&str, InWords)] = &[
+    ("c_library", ipq_capi::fuzzing::c_library_in_words),
+    ("operations", ipq_sim::fuzzing::operations_in_words),
+    ("rewriting", ipq::fuzzing::rewriting_in_words),
+    ("served_clients", ipq_sim::fuzzing::served_clients_in_words),
+    ("session", ipq::fuzzing::session_in_words),
+    ("shared_session", ipq::fuzzing::shared_session_in_words),
+];
+
 /// Makes a program of the target `$name`: a fuzz target under `cfg(fuzzing)`, else one that takes files.
 #[macro_export]
 macro_rules! target {

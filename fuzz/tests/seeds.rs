@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ipq_fuzz::TARGETS;
+use ipq_fuzz::{STRUCTURED, TARGETS};
 use ipq_proto::DataModel;
 use ipq_proto::ip_queue::{Message, datagram};
 
@@ -50,6 +50,29 @@ fn truncations_of_a_seed_are_survived() {
                 body(&bytes[..len]);
             }
         }
+    }
+}
+
+/// A seed of a structured input means something else as soon as a field or a variant is put elsewhere, or one is added.
+/// Then its name is wrong, and what it was kept for is no longer tried.
+#[test]
+fn seeds_of_structures_say_what_they_said() {
+    for (name, in_words) in STRUCTURED {
+        let told = entries(&format!("seeds/{name}")).into_iter().map(|seed| {
+            let lines = in_words(&fs::read(&seed).expect("a readable seed"));
+            let lines = lines.unwrap_or_else(|| panic!("{} says nothing", seed.display()));
+            let seed = seed.file_name().and_then(OsStr::to_str).expect("an ordinary name");
+            format!("{seed}: {}", lines.join("\n  "))
+        });
+        let told = told.collect::<Vec<_>>().join("\n");
+        insta::with_settings!({
+            description => "What the seeds of this target say. If it has changed, so has the order or the number of fields or \
+                            variants: put them back, or make the seeds anew; then INSTA_UPDATE=always writes this file.",
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+        }, {
+            insta::assert_snapshot!(*name, told);
+        });
     }
 }
 

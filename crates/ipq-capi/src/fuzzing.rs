@@ -3,4 +3,4 @@
 mod kernels;
 mod library;
 
-pub use library::c_library;
+pub use library::{c_library, c_library_in_words};

@@ -10,6 +10,6 @@ mod run;
 mod user_bytes;
 
 pub use captures::captures;
-pub use clients::served_clients;
-pub use operations::operations;
+pub use clients::{served_clients, served_clients_in_words};
+pub use operations::{operations, operations_in_words};
 pub use user_bytes::user_bytes;

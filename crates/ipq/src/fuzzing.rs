@@ -6,6 +6,6 @@ mod session;
 mod shared;
 mod tally;
 
-pub use rewriting::rewriting;
-pub use session::session;
-pub use shared::shared_session;
+pub use rewriting::{rewriting, rewriting_in_words};
+pub use session::{session, session_in_words};
+pub use shared::{shared_session, shared_session_in_words};

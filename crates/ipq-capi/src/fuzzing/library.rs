@@ -3,10 +3,10 @@
 use core::ffi::{CStr, c_int, c_uint};
 use core::ptr::{null, null_mut};
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 use ipq_proto::netlink::HEADER_LEN;
 use ipq_proto::{Errno, Family};
-use ipq_sys::fuzzing::{Bytes, Said};
+use ipq_sys::fuzzing::{Bytes, Said, in_words, structure};
 
 use super::kernels::Behind;
 use crate::additions::{
@@ -57,13 +57,19 @@ struct Choice {
     replacement: Bytes,
 }
 
+/// The program in words.
+pub fn c_library_in_words(data: &[u8]) -> Option<Vec<String>> {
+    let Input { is_simulated, steps } = structure(data)?;
+    Some(in_words(format!("is_simulated: {is_simulated}"), &steps))
+}
+
 /// Runs the program that `data` describes.
 ///
 /// # Panics
 ///
 /// If a function panics or says what is not true. What it reads beyond its arguments, the address sanitizer sees.
 pub fn c_library(data: &[u8]) {
-    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let Some(input) = structure::<Input>(data) else { return };
     let behind = Behind::new(input.is_simulated);
     let handle = behind.open().expect("there is nothing that could fail");
     let mut program = Program { behind, handle, ids: Vec::new(), packets: 0 };

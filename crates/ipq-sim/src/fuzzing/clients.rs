@@ -5,10 +5,10 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 use ipq_proto::{Family, Hook};
 use ipq_sys::Protocol;
-use ipq_sys::fuzzing::{Bytes, Peer, end, round};
+use ipq_sys::fuzzing::{Bytes, Peer, end, in_words, round, structure};
 use ipq_sys::unix::{
     Answer, Call, Greeting, Item, ItemKind, Listener, Opening, Request, Server, ServerOptions,
     Welcome,
@@ -79,13 +79,19 @@ const FILES: [&str; 4] = [
     "/proc/sys/net/ipv6/ip6_queue_maxlen",
 ];
 
+/// What the clients do, in words.
+pub fn served_clients_in_words(data: &[u8]) -> Option<Vec<String>> {
+    let Input { starts_now, steps } = structure(data)?;
+    Some(in_words(format!("starts_now: {starts_now}"), &steps))
+}
+
 /// Serves a simulated kernel to the clients that `data` describes, round by round.
 ///
 /// # Panics
 ///
 /// If serving does, or if another client does not get its answer, whatever these do.
 pub fn served_clients(data: &[u8]) {
-    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let Some(input) = structure::<Input>(data) else { return };
     let place = Place::new();
     let kernel = Kernel::builder().build();
     kernel.rule(Hook::LocalOut, Match::any(), Target::Queue);

@@ -2,8 +2,16 @@
 
 use arbitrary::Unstructured;
 
+use ipq_sys::fuzzing::in_words;
+
 use super::operation::Session;
 use super::run::Run;
+
+/// The kernel and the operations in words.
+pub fn operations_in_words(data: &[u8]) -> Option<Vec<String>> {
+    let Session { setup, operations } = Session::draw(&mut Unstructured::new(data)).ok()?;
+    Some(in_words(format!("{setup:?}"), &operations))
+}
 
 /// Does what `data` says to a simulated kernel and to a model of it.
 ///

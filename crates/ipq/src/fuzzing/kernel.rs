@@ -8,7 +8,8 @@ use ipq_proto::ip_queue::{self as ipq, PacketMsg, Timestamp};
 use ipq_proto::netlink::{Flags, Framed, Header, messages};
 use ipq_proto::nfqueue::{self as nfq, is_not_later};
 use ipq_proto::{
-    Abi, DataModel, DeviceName, EtherType, Family, HardwareAddress, HardwareType, Hook, Verdict,
+    Abi, CopyMode, DataModel, DeviceName, Errno, EtherType, Family, HardwareAddress, HardwareType,
+    Hook, Verdict,
 };
 use ipq_sys::Protocol;
 use ipq_sys::fuzzing::{Bytes, Said, Script};
@@ -18,6 +19,8 @@ use crate::{Error, Options, PacketId, Queue, QueueName};
 
 /// The queues of `nfnetlink_queue` that a session has, from 0 on.
 pub(super) const QUEUES: u16 = 3;
+
+const PROTOCOLS: [Protocol; 3] = [Protocol::Netfilter, Protocol::Firewall, Protocol::Ip6Firewall];
 
 /// A packet that the kernel announces.
 #[derive(Arbitrary, Debug)]
@@ -57,25 +60,53 @@ pub(super) struct Kernel {
     pub(super) script: Script,
     protocol: Protocol,
     model: DataModel,
+    /// Whether it says only what a kernel says. Then it is known which verdict every packet must have got.
+    pub(super) is_honest: bool,
     queues: BTreeMap<QueueName, Waiting>,
     /// The verdicts that reached a packet, in this order.
     pub(super) fates: Vec<(PacketId, Verdict)>,
 }
 
 impl Kernel {
-    pub(super) fn new(protocol: Protocol, model: DataModel) -> Self {
-        let script = Script::new(protocol, model);
-        Self { script, protocol, model, queues: BTreeMap::new(), fates: Vec::new() }
+    /// A kernel with the protocol and the layout that these numbers stand for.
+    pub(super) fn new(protocol: u8, model: u8, is_honest: bool) -> Self {
+        let protocol = PROTOCOLS[usize::from(protocol) % PROTOCOLS.len()];
+        let model = DataModel::ALL[usize::from(model) % DataModel::ALL.len()];
+        let (queues, fates) = (BTreeMap::new(), Vec::new());
+        Self { script: Script::new(protocol, model), protocol, model, is_honest, queues, fates }
     }
 
-    /// A session with this kernel.
+    /// What it is, in words.
+    pub(super) fn in_words(&self) -> String {
+        let Self { protocol, model, is_honest, .. } = self;
+        format!("{protocol:?}, {model:?}, is_honest: {is_honest}")
+    }
+
+    /// A session with this kernel, which gets whole packets.
     pub(super) fn open(&self) -> Result<Queue, Error> {
-        match self.protocol {
+        let mut queue = match self.protocol {
             Protocol::Netfilter => {
-                Queue::with_nfqueue(self.script.clone(), 0..=QUEUES - 1, Options::default())
+                Queue::with_nfqueue(self.script.clone(), 0..=QUEUES - 1, Options::default())?
             }
-            _ => Queue::with(self.script.clone()),
+            _ => Queue::with(self.script.clone())?,
+        };
+        queue.set_mode(CopyMode::Packet { range: 0 })?;
+        Ok(queue)
+    }
+
+    /// Says something, about no packet of its own; but nothing that a kernel does not say, if it is honest.
+    pub(super) fn say(&self, said: &Said) {
+        let is_honest =
+            matches!(said, Said::Foreign(_) | Said::Interrupted | Said::Overrun | Said::TimedOut);
+        if is_honest || !self.is_honest {
+            self.script.state().lines.push_back(said.clone());
         }
+    }
+
+    /// Has the next attempt to send fail, or not.
+    pub(super) fn take_next(&self, errno: Option<u8>) {
+        let sending = errno.map_or(Ok(()), |errno| Err(Errno(errno.into())));
+        self.script.state().sendings.push_back(sending);
     }
 
     /// Announces a packet: its message is the next that is received, but for those that are there already.

@@ -1,7 +1,7 @@
 //! Packets that are changed and repaired.
 
-use arbitrary::{Arbitrary, Unstructured};
-use ipq_sys::fuzzing::Bytes;
+use arbitrary::Arbitrary;
+use ipq_sys::fuzzing::{Bytes, in_words, structure};
 
 use crate::{Rewrite, repair};
 
@@ -21,7 +21,7 @@ struct Input {
 /// If what was repaired is repaired to something else, if it carries another payload than it was given, or if its
 /// checksums are wrong by a second count.
 pub fn rewriting(data: &[u8]) {
-    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let Some(input) = structure::<Input>(data) else { return };
     let mut repaired = input.packet.to_vec();
     if repair(&mut repaired).is_ok() {
         check(&repaired);
@@ -43,6 +43,12 @@ pub fn rewriting(data: &[u8]) {
         assert!(!input.edits.is_empty() || packet.ends_with(&payload));
         check(&packet);
     }
+}
+
+/// The input in words.
+pub fn rewriting_in_words(data: &[u8]) -> Option<Vec<String>> {
+    let Input { payload, edits, packet } = structure(data)?;
+    Some(in_words(format!("payload: {payload:?}, packet: {packet:?}"), &edits))
 }
 
 /// A packet that was repaired has nothing to repair, and its checksums are right.

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use arbitrary::{Arbitrary, Unstructured};
-use ipq_proto::{CopyMode, DataModel, Errno, Verdict};
-use ipq_sys::fuzzing::{Bytes, Said};
-use ipq_sys::{Batch, Protocol};
+use arbitrary::Arbitrary;
+use ipq_proto::{CopyMode, Verdict};
+use ipq_sys::Batch;
+use ipq_sys::fuzzing::{Bytes, Said, in_words, structure};
 
 use super::kernel::{Announced, Kernel};
 use super::tally::Tally;
@@ -16,7 +16,6 @@ use crate::{DefaultVerdict, PacketId, Queue, QueueName};
 struct Input {
     protocol: u8,
     model: u8,
-    /// Whether the kernel says only what a kernel says. Then it is known which verdict every packet must have got.
     is_honest: bool,
     steps: Vec<Step>,
 }
@@ -69,33 +68,27 @@ impl From<Choice> for Verdict {
 /// If the session's counters are not what happened, if it sends what no kernel reads, or, with a kernel that is one, if a
 /// packet gets a verdict that nobody gave it, or does not get the one that was taken for it.
 pub fn session(data: &[u8]) {
-    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let Some(input) = structure::<Input>(data) else { return };
     let Some(mut play) = Play::open(&input) else { return };
     for step in &input.steps {
         play.step(step);
         play.kernel.hear();
         play.tally.check(&play.queue);
     }
-    if play.is_honest {
+    if play.kernel.is_honest {
         play.check_fates();
     }
 }
 
-/// The protocol that a number stands for.
-pub(super) fn protocol(number: u8) -> Protocol {
-    let all = [Protocol::Netfilter, Protocol::Firewall, Protocol::Ip6Firewall];
-    all[usize::from(number) % all.len()]
-}
-
-/// Whether a kernel may say this at that place, about no packet of its own.
-pub(super) fn is_honest(said: &Said) -> bool {
-    matches!(said, Said::Foreign(_) | Said::Interrupted | Said::Overrun | Said::TimedOut)
+/// The conversation in words.
+pub fn session_in_words(data: &[u8]) -> Option<Vec<String>> {
+    let Input { protocol, model, is_honest, steps } = structure(data)?;
+    Some(in_words(Kernel::new(protocol, model, is_honest).in_words(), &steps))
 }
 
 struct Play {
     kernel: Kernel,
     queue: Queue,
-    is_honest: bool,
     tally: Tally,
     /// The verdicts that were asked for, whatever came of it.
     asked: Vec<(PacketId, Verdict)>,
@@ -103,24 +96,17 @@ struct Play {
 
 impl Play {
     fn open(input: &Input) -> Option<Self> {
-        let models = DataModel::ALL;
-        let model = models[usize::from(input.model) % models.len()];
-        let kernel = Kernel::new(protocol(input.protocol), model);
-        let mut queue = kernel.open().ok()?;
-        queue.set_mode(CopyMode::Packet { range: 0 }).ok()?;
+        let kernel = Kernel::new(input.protocol, input.model, input.is_honest);
+        let queue = kernel.open().ok()?;
         let (tally, asked) = (Tally::default(), Vec::new());
-        Some(Self { kernel, queue, is_honest: input.is_honest, tally, asked })
+        Some(Self { kernel, queue, tally, asked })
     }
 
     fn step(&mut self, step: &Step) {
         match step {
             Step::Announce(packet) => self.kernel.announce(packet),
-            Step::Say(said) if self.is_honest && !is_honest(said) => (),
-            Step::Say(said) => self.kernel.script.state().lines.push_back(said.clone()),
-            Step::Send(errno) => {
-                let sending = errno.map_or(Ok(()), |errno| Err(Errno(errno.into())));
-                self.kernel.script.state().sendings.push_back(sending);
-            }
+            Step::Say(said) => self.kernel.say(said),
+            Step::Send(errno) => self.kernel.take_next(*errno),
             Step::Mode(mode, range) => self.set_mode(*mode, *range),
             Step::Read(len) => {
                 let mut buffer = vec![0; usize::from(*len)];
@@ -213,7 +199,7 @@ impl Play {
     fn took(&mut self, id: PacketId, verdict: Verdict) {
         self.tally.verdict(verdict);
         self.kernel.hear();
-        assert!(!self.is_honest || !self.kernel.is_waiting(id), "{id} has no verdict");
+        assert!(!self.kernel.is_honest || !self.kernel.is_waiting(id), "{id} has no verdict");
     }
 
     /// Has the session itself read and decide, until there is nothing more or it is stopped.

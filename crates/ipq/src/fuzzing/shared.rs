@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 
-use arbitrary::{Arbitrary, Unstructured};
-use ipq_proto::{CopyMode, DataModel, Errno, Verdict};
-use ipq_sys::fuzzing::{Bytes, Said};
+use arbitrary::Arbitrary;
+use ipq_proto::Verdict;
+use ipq_sys::fuzzing::{Bytes, Said, in_words, structure};
 
 use super::kernel::{Announced, Kernel};
-use super::session::{Choice, is_honest, protocol};
+use super::session::Choice;
 use crate::{DefaultVerdict, QueuedPacket, SharedQueue, Unsettled};
 
 /// A conversation.
@@ -44,7 +44,7 @@ enum Step {
 /// If a packet of an honest kernel gets a verdict that nobody gave it, if one is left without when the queue is closed, or
 /// if the count of packets that are held is wrong.
 pub fn shared_session(data: &[u8]) {
-    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let Some(input) = structure::<Input>(data) else { return };
     let Some(mut play) = Play::open(&input) else { return };
     for step in &input.steps {
         play.step(step);
@@ -52,11 +52,17 @@ pub fn shared_session(data: &[u8]) {
     play.end();
 }
 
+/// The conversation in words.
+pub fn shared_session_in_words(data: &[u8]) -> Option<Vec<String>> {
+    let Input { protocol, model, is_honest, accepts, steps } = structure(data)?;
+    let kernel = Kernel::new(protocol, model, is_honest).in_words();
+    Some(in_words(format!("{kernel}, accepts: {accepts}"), &steps))
+}
+
 struct Play {
     kernel: Kernel,
     queue: SharedQueue,
     default: Verdict,
-    is_honest: bool,
     /// Whether a packet may have been lost on the way to the session, or a verdict on the way to the kernel.
     has_losses: bool,
     held: Vec<QueuedPacket>,
@@ -65,17 +71,13 @@ struct Play {
 
 impl Play {
     fn open(input: &Input) -> Option<Self> {
-        let models = DataModel::ALL;
-        let model = models[usize::from(input.model) % models.len()];
-        let kernel = Kernel::new(protocol(input.protocol), model);
-        let mut queue = kernel.open().ok()?;
-        queue.set_mode(CopyMode::Packet { range: 0 }).ok()?;
+        let kernel = Kernel::new(input.protocol, input.model, input.is_honest);
+        let queue = kernel.open().ok()?;
         let default = if input.accepts { DefaultVerdict::Accept } else { DefaultVerdict::Drop };
         Some(Self {
             kernel,
             queue: SharedQueue::new(queue, default).ok()?,
             default: default.into(),
-            is_honest: input.is_honest,
             has_losses: false,
             held: Vec::new(),
             given: Vec::new(),
@@ -88,16 +90,14 @@ impl Play {
                 self.has_losses |= packet.is_cut();
                 self.kernel.announce(packet);
             }
-            Step::Say(said) if self.is_honest && !is_honest(said) => (),
             Step::Say(said) => {
                 // What is not ready, though something waits behind it, ends the last look at what is there.
                 self.has_losses |= matches!(said, Said::TimedOut);
-                self.kernel.script.state().lines.push_back(said.clone());
+                self.kernel.say(said);
             }
             Step::Send(errno) => {
                 self.has_losses |= errno.is_some();
-                let sending = errno.map_or(Ok(()), |errno| Err(Errno(errno.into())));
-                self.kernel.script.state().sendings.push_back(sending);
+                self.kernel.take_next(*errno);
             }
             Step::Next => {
                 let next = self.queue.next(Some(Duration::from_millis(5)));
@@ -138,7 +138,7 @@ impl Play {
         }
         let is_closed = self.queue.with_queue(|_| ()).is_err();
         // A kernel that announces an id again takes the packet from whoever had it before.
-        assert!(is_closed || !self.is_honest || self.queue.held() == self.held.len());
+        assert!(is_closed || !self.kernel.is_honest || self.queue.held() == self.held.len());
     }
 
     /// Has a held packet settled; one that cannot be is held on.
@@ -166,7 +166,7 @@ impl Play {
         let is_closed = self.queue.with_queue(|_| ()).is_err();
         let closed = self.queue.close();
         self.kernel.hear();
-        if !self.is_honest {
+        if !self.kernel.is_honest {
             return;
         }
         self.given.extend([self.default, Verdict::Drop]);

@@ -51,10 +51,14 @@ pub struct Script(Arc<Mutex<State>>, Arc<File>);
 #[derive(Debug)]
 pub struct State {
     protocol: Protocol,
-    model: DataModel,
-    now: Clock,
+    /// Its word size and byte order.
+    pub model: DataModel,
+    /// What its clock says.
+    pub now: Clock,
     /// What is still to be said.
     pub lines: VecDeque<Said>,
+    /// What is said again and again once nothing else is left.
+    pub refrain: Option<Said>,
     /// What becomes of the next attempts to send; of those after them, nothing bad.
     pub sendings: VecDeque<Result<(), Errno>>,
     /// What was sent and not yet looked at.
@@ -78,6 +82,7 @@ impl Script {
             model,
             now: Duration::ZERO,
             lines: VecDeque::new(),
+            refrain: None,
             sendings: VecDeque::new(),
             sent: Vec::new(),
             acknowledges: true,
@@ -179,7 +184,9 @@ impl Transport for Script {
     fn receive(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<Received, Error> {
         let mut state = self.state();
         state.now += Duration::from_millis(1);
-        let Some(said) = state.lines.pop_front() else { return Ok(state.silence(deadline)) };
+        let Some(said) = state.lines.pop_front().or_else(|| state.refrain.clone()) else {
+            return Ok(state.silence(deadline));
+        };
         Ok(match said {
             Said::Datagram(bytes) => put(&bytes, bytes.len(), buffer),
             Said::Beginning(bytes, missing) => {
@@ -216,7 +223,7 @@ impl Transport for Script {
     fn step(&mut self, deadline: Deadline) -> Result<Stepped, Error> {
         let mut state = self.state();
         state.now += Duration::from_millis(1);
-        if !state.lines.is_empty() {
+        if !state.lines.is_empty() || state.refrain.is_some() {
             return Ok(Stepped::Progressed);
         }
         Ok(match state.silence(deadline) {

@@ -1,156 +1,30 @@
-//! A transport that says what a test tells it to.
-
-use std::collections::VecDeque;
-use std::io::IoSlice;
-use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard};
-
-use core::time::Duration;
+//! What a test has a scripted transport say.
 
 use ipq_proto::{DataModel, Errno};
-use ipq_sys::{Clock, Deadline, Error, Operation, Protocol, Received, Stepped, Transport};
+use ipq_sys::Protocol;
+use ipq_sys::fuzzing::Bytes;
+pub(crate) use ipq_sys::fuzzing::{Said, Script};
 
-/// What comes of one attempt to receive.
-#[derive(Clone, Debug)]
-pub(crate) enum Said {
-    Datagram(Vec<u8>),
-    Foreign(u32),
-    Interrupted,
-    Overrun,
-    Error(Errno),
+/// A 64-bit little-endian kernel that has nothing to say.
+pub(crate) fn silent(protocol: Protocol) -> Script {
+    Script::new(protocol, DataModel::Lp64Little)
 }
 
-/// A transport, and the test's hold on it: clones are the same one.
-///
-/// Each attempt to receive takes a millisecond of its own clock.
-#[derive(Clone, Debug)]
-pub(crate) struct Script(Arc<Mutex<State>>);
-
-#[derive(Debug)]
-pub(crate) struct State {
-    protocol: Protocol,
-    pub(crate) model: DataModel,
-    pub(crate) now: Clock,
-    /// What is still to be said.
-    pub(crate) lines: VecDeque<Said>,
-    /// What is said again and again once nothing else is left.
-    pub(crate) refrain: Option<Said>,
-    /// Whether a request that asks for an acknowledgement gets one, behind all that is still to be said.
-    pub(crate) acknowledges: bool,
-    /// What was sent to it.
-    pub(crate) sent: Vec<Vec<u8>>,
-    /// What becomes of the next attempts to send.
-    pub(crate) refusals: VecDeque<Errno>,
+/// One of `ip_queue` that says this.
+pub(crate) fn saying(lines: impl IntoIterator<Item = Said>) -> Script {
+    let script = silent(Protocol::Firewall);
+    script.state().lines.extend(lines);
+    script
 }
 
-impl Script {
-    pub(crate) fn new(protocol: Protocol) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            protocol,
-            model: DataModel::Lp64Little,
-            now: Duration::ZERO,
-            lines: VecDeque::new(),
-            refrain: None,
-            acknowledges: true,
-            sent: Vec::new(),
-            refusals: VecDeque::new(),
-        })))
-    }
-
-    pub(crate) fn saying(lines: impl IntoIterator<Item = Said>) -> Self {
-        let script = Self::new(Protocol::Firewall);
-        script.state().lines.extend(lines);
-        script
-    }
-
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
-    }
+/// A datagram.
+pub(crate) fn datagram(bytes: Vec<u8>) -> Said {
+    Said::Datagram(Bytes(bytes))
 }
 
-impl Transport for Script {
-    fn send(&mut self, parts: &[IoSlice<'_>]) -> Result<(), Error> {
-        let mut state = self.state();
-        let protocol = state.protocol;
-        if let Some(errno) = state.refusals.pop_front() {
-            return Err(Error { operation: Operation::Send, protocol, errno });
-        }
-        let datagram: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        if state.acknowledges && datagram[6] & 4 != 0 {
-            let acknowledgement = reply(0, &datagram[..16], &[]);
-            state.lines.push_back(Said::Datagram(acknowledgement));
-        }
-        state.sent.push(datagram);
-        Ok(())
-    }
-
-    fn receive(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<Received, Error> {
-        let mut state = self.state();
-        state.now += Duration::from_millis(1);
-        let Some(said) = state.lines.pop_front().or_else(|| state.refrain.clone()) else {
-            return Ok(match deadline {
-                Deadline::Never => Received::Ended,
-                Deadline::Immediate => Received::TimedOut,
-                Deadline::At(time) => {
-                    state.now = state.now.max(time);
-                    Received::TimedOut
-                }
-            });
-        };
-        Ok(match said {
-            Said::Datagram(datagram) => {
-                let len = datagram.len().min(buffer.len());
-                buffer[..len].copy_from_slice(&datagram[..len]);
-                if len == datagram.len() {
-                    Received::Datagram { len }
-                } else {
-                    Received::Truncated { len, datagram_len: datagram.len() }
-                }
-            }
-            Said::Foreign(port_id) => Received::Foreign { port_id },
-            Said::Interrupted => Received::Interrupted,
-            Said::Overrun => Received::Overrun,
-            Said::Error(errno) => {
-                let protocol = state.protocol;
-                return Err(Error { operation: Operation::Receive, protocol, errno });
-            }
-        })
-    }
-
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn protocol(&self) -> Protocol {
-        self.state().protocol
-    }
-
-    fn port_id(&self) -> u32 {
-        4711
-    }
-
-    fn data_model(&self) -> DataModel {
-        self.state().model
-    }
-
-    fn step(&mut self, deadline: Deadline) -> Result<Stepped, Error> {
-        let mut state = self.state();
-        if !state.lines.is_empty() || state.refrain.is_some() {
-            return Ok(Stepped::Progressed);
-        }
-        Ok(match deadline {
-            Deadline::Never => Stepped::Ended,
-            Deadline::Immediate => Stepped::TimedOut,
-            Deadline::At(time) => {
-                state.now = state.now.max(time);
-                Stepped::TimedOut
-            }
-        })
-    }
-
-    fn now(&self) -> Clock {
-        self.state().now
-    }
+/// A socket that fails.
+pub(crate) fn failed(errno: Errno) -> Said {
+    Said::Failed(u8::try_from(errno.0).unwrap())
 }
 
 /// A whole message, as a 64-bit little-endian kernel sends it.

@@ -4,7 +4,7 @@ use ipq::{Error, Event, Families, Family, Fault, Queue, QueueName, Verdict};
 use ipq_sys::Protocol;
 
 use crate::common::{
-    MS, Script, hears_nothing, native, next_packet, replay, send, session, udp_payload,
+    MS, hears_nothing, native, next_packet, replay, send, session, silent, udp_payload,
 };
 
 #[test]
@@ -98,7 +98,7 @@ fn the_same_family_twice_is_the_callers_mistake() {
 
 #[test]
 fn a_transport_of_another_protocol_is_refused() {
-    let error = Queue::with(Script::new(Protocol::Netfilter)).unwrap_err();
+    let error = Queue::with(silent(Protocol::Netfilter)).unwrap_err();
     assert!(matches!(error, Error::WrongProtocol(Protocol::Netfilter)), "{error:?}");
     assert!(error.to_string().contains("with_nfqueue"), "{error}");
     assert_eq!(error.fault(), Fault::Caller);

@@ -7,7 +7,7 @@ use ipq_sim::{Kernel, SocketOptions, assert_repeatable, for_each_seed};
 use ipq_sys::{Protocol, Transport};
 
 use crate::common::{
-    MS, Said, Script, WHOLE, kernel, message, native, next_packet, packet, replay, send,
+    MS, WHOLE, datagram, kernel, message, native, next_packet, packet, replay, saying, send, silent,
 };
 
 /// How many packets come in each family.
@@ -364,12 +364,12 @@ fn announced(id: u32) -> Vec<u8> {
 #[test]
 fn a_message_whose_id_cannot_be_read_is_not_counted_as_lost() {
     let cut = |plan: FaultPlan| {
-        let script = Script::new(Protocol::Netfilter);
+        let script = silent(Protocol::Netfilter);
         let socket = Faulty::new(script.clone(), &FaultPlan::default());
         let faults = socket.faults();
         let mut queue = Queue::with_nfqueue(socket, 0..=0, Family::Ipv4).unwrap();
         plan.faults().iter().for_each(|&fault| faults.add(fault));
-        script.state().lines.extend([1, 2, 3, 4, 7].map(|id| Said::Datagram(announced(id))));
+        script.state().lines.extend([1, 2, 3, 4, 7].map(|id| datagram(announced(id))));
         let mut buffer = [0; 4096];
         let mut seen = Vec::new();
         for _ in 0..5 {
@@ -393,7 +393,7 @@ fn a_message_whose_id_cannot_be_read_is_not_counted_as_lost() {
 
 #[test]
 fn a_faulty_transport_is_any_transport() {
-    let script = Script::saying([Said::Datagram(packet(7, b"x"))]);
+    let script = saying([datagram(packet(7, b"x"))]);
     let socket = Faulty::new(script, &FaultPlan::default());
     assert_eq!((socket.port_id(), socket.data_model()), (4711, DataModel::Lp64Little));
     let mut queue = Queue::with(socket).unwrap();

@@ -9,11 +9,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::common::{MS, Said, Script, WHOLE, message, packet, reply};
+use crate::common::{
+    MS, Said, Script, WHOLE, datagram, failed, message, packet, reply, saying, silent,
+};
 
 /// A session over what a script says.
 fn over(lines: impl IntoIterator<Item = Said>) -> (Queue, Script) {
-    let script = Script::saying(lines);
+    let script = saying(lines);
     (Queue::with(script.clone()).unwrap(), script)
 }
 
@@ -39,17 +41,17 @@ fn a_message_that_makes_no_sense_is_the_peers_fault_and_the_next_one_is_read() {
     let with = |at: usize, bytes: &[u8]| {
         let mut damaged = good.clone();
         damaged[at..at + bytes.len()].copy_from_slice(bytes);
-        Said::Datagram(damaged)
+        datagram(damaged)
     };
     let mut senseless = vec![
-        Said::Datagram(Vec::new()),
-        Said::Datagram(vec![0; 16]),
-        Said::Datagram(b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        Said::Datagram(message(0x13, 0, &[])),
-        Said::Datagram(message(0x13, 0, &[0; 95])),
-        Said::Datagram(message(2, 1, &[0; 19])),
-        Said::Datagram(message(0x11, 0, &[0; 23])),
-        Said::Datagram(message(0x12, 0, &[0; 23])),
+        datagram(Vec::new()),
+        datagram(vec![0; 16]),
+        datagram(b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        datagram(message(0x13, 0, &[])),
+        datagram(message(0x13, 0, &[0; 95])),
+        datagram(message(2, 1, &[0; 19])),
+        datagram(message(0x11, 0, &[0; 23])),
+        datagram(message(0x12, 0, &[0; 23])),
         // The header's length, too small and too large.
         with(0, &15_u32.to_le_bytes()),
         with(0, &u32::MAX.to_le_bytes()),
@@ -58,9 +60,9 @@ fn a_message_that_makes_no_sense_is_the_peers_fault_and_the_next_one_is_read() {
         with(16 + 88, &u64::MAX.to_le_bytes()),
         with(16 + 88, &(1_u64 << 63).to_le_bytes()),
     ];
-    senseless.extend((0..good.len()).map(|len| Said::Datagram(good[..len].to_vec())));
+    senseless.extend((0..good.len()).map(|len| datagram(good[..len].to_vec())));
     let count = senseless.len() as u64;
-    let lines = senseless.into_iter().flat_map(|said| [said, Said::Datagram(packet(9, b"next"))]);
+    let lines = senseless.into_iter().flat_map(|said| [said, datagram(packet(9, b"next"))]);
     let (mut queue, _) = over(lines);
     let mut buffer = [0; 4096];
     for index in 0..count {
@@ -75,12 +77,8 @@ fn a_message_that_makes_no_sense_is_the_peers_fault_and_the_next_one_is_read() {
 
 #[test]
 fn foreign_messages_signals_and_overruns_are_events() {
-    let (mut queue, _) = over([
-        Said::Foreign(29),
-        Said::Interrupted,
-        Said::Overrun,
-        Said::Datagram(packet(1, b"x")),
-    ]);
+    let (mut queue, _) =
+        over([Said::Foreign(29), Said::Interrupted, Said::Overrun, datagram(packet(1, b"x"))]);
     let mut buffer = [0; 4096];
     let mut read = || format!("{:?}", queue.read(&mut buffer, None).unwrap().unwrap());
     assert_eq!(read(), "Foreign { port_id: 29 }");
@@ -94,11 +92,11 @@ fn foreign_messages_signals_and_overruns_are_events() {
 #[test]
 fn acknowledgements_nobody_asked_for_and_unknown_types_say_nothing() {
     let (mut queue, _) = over([
-        Said::Datagram(reply(0, &request_header(0x12, 77), &[])),
-        Said::Datagram(message(3, 0, &[])),
-        Said::Datagram(message(0xffff, 0, b"whatever")),
-        Said::Datagram(message(0x11, 0, &[0; 24])),
-        Said::Datagram(packet(1, b"x")),
+        datagram(reply(0, &request_header(0x12, 77), &[])),
+        datagram(message(3, 0, &[])),
+        datagram(message(0xffff, 0, b"whatever")),
+        datagram(message(0x11, 0, &[0; 24])),
+        datagram(packet(1, b"x")),
     ]);
     let mut buffer = [0; 4096];
     for expected in [2, 3, 0xffff, 0x11] {
@@ -115,11 +113,11 @@ fn acknowledgements_nobody_asked_for_and_unknown_types_say_nothing() {
 fn refusals_from_nowhere_are_events_with_what_can_be_made_out() {
     let verdict = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &42_u64.to_le_bytes(), &[0; 8]].concat();
     let (mut queue, _) = over([
-        Said::Datagram(reply(-2, &request_header(0x12, 1), &verdict)),
-        Said::Datagram(reply(-2, &request_header(0x12, 1), &verdict[..23])),
-        Said::Datagram(reply(-1, &request_header(0x11, 1), &verdict)),
-        Said::Datagram(reply(i32::MIN, &request_header(0xffff, u32::MAX), &[])),
-        Said::Datagram(reply(16, &request_header(0, 0), &[])),
+        datagram(reply(-2, &request_header(0x12, 1), &verdict)),
+        datagram(reply(-2, &request_header(0x12, 1), &verdict[..23])),
+        datagram(reply(-1, &request_header(0x11, 1), &verdict)),
+        datagram(reply(i32::MIN, &request_header(0xffff, u32::MAX), &[])),
+        datagram(reply(16, &request_header(0, 0), &[])),
     ]);
     let mut buffer = [0; 4096];
     for (errno, number) in [(2, Some(42)), (2, None), (1, None), (i32::MAX, None), (16, None)] {
@@ -152,11 +150,11 @@ fn silence_is_no_answer() {
 #[test]
 fn endless_talk_is_no_answer_either() {
     for refrain in [
-        Said::Datagram(reply(0, &request_header(0x11, 77), &[])),
-        Said::Datagram(reply(-16, &request_header(0x11, 0), &[])),
-        Said::Datagram(packet(1, b"flood")),
-        Said::Datagram(b"garbage".to_vec()),
-        Said::Datagram(Vec::new()),
+        datagram(reply(0, &request_header(0x11, 77), &[])),
+        datagram(reply(-16, &request_header(0x11, 0), &[])),
+        datagram(packet(1, b"flood")),
+        datagram(b"garbage".to_vec()),
+        datagram(Vec::new()),
         Said::Foreign(29),
         Said::Interrupted,
         Said::Overrun,
@@ -173,15 +171,15 @@ fn endless_talk_is_no_answer_either() {
 #[test]
 fn an_answer_behind_all_sorts_of_things_is_found_and_they_are_kept() {
     let (mut queue, script) = over([
-        Said::Datagram(packet(1, b"one")),
+        datagram(packet(1, b"one")),
         Said::Interrupted,
         Said::Foreign(29),
-        Said::Datagram(b"garbage".to_vec()),
-        Said::Datagram(reply(0, &request_header(0x12, 99), &[])),
-        Said::Datagram(packet(2, b"two")),
+        datagram(b"garbage".to_vec()),
+        datagram(reply(0, &request_header(0x12, 99), &[])),
+        datagram(packet(2, b"two")),
     ]);
     queue.set_mode(WHOLE).unwrap();
-    script.state().lines.push_back(Said::Datagram(packet(3, b"three")));
+    script.state().lines.push_back(datagram(packet(3, b"three")));
     still_reads(&mut queue, 1);
     let mut buffer = [0; 4096];
     let event = queue.read(&mut buffer, None).unwrap();
@@ -196,7 +194,7 @@ fn an_answer_behind_all_sorts_of_things_is_found_and_they_are_kept() {
 #[test]
 fn after_an_overrun_the_request_is_repeated_once_all_is_read() {
     let (mut queue, script) =
-        over([Said::Overrun, Said::Datagram(packet(1, b"one")), Said::Datagram(packet(2, b"two"))]);
+        over([Said::Overrun, datagram(packet(1, b"one")), datagram(packet(2, b"two"))]);
     // No request is answered. The second one is sent as soon as the buffer is empty, the others when nothing came for
     // a while: after 0.1, 0.3, 0.7, 1.5 and 3.1 seconds of five.
     script.state().acknowledges = false;
@@ -213,7 +211,7 @@ fn after_an_overrun_the_request_is_repeated_once_all_is_read() {
 
 #[test]
 fn a_socket_that_fails_while_an_answer_is_awaited_says_so() {
-    let (mut queue, _) = over([Said::Datagram(packet(1, b"kept")), Said::Error(Errno(9))]);
+    let (mut queue, _) = over([datagram(packet(1, b"kept")), failed(Errno(9))]);
     let error = queue.set_mode(WHOLE).unwrap_err();
     assert!(matches!(&error, Error::Transport(error) if error.errno == Errno(9)), "{error:?}");
     still_reads(&mut queue, 1);
@@ -223,7 +221,7 @@ fn a_socket_that_fails_while_an_answer_is_awaited_says_so() {
 fn a_refused_mode_leaves_the_session_usable() {
     let (mut queue, script) = over([]);
     script.state().acknowledges = false;
-    script.state().lines.push_back(Said::Datagram(reply(-16, &request_header(0x11, 1), &[])));
+    script.state().lines.push_back(datagram(reply(-16, &request_header(0x11, 1), &[])));
     let error = queue.set_mode(WHOLE).unwrap_err();
     assert!(matches!(error, Error::ModeRefused { errno: Errno::EBUSY, .. }), "{error:?}");
     script.state().acknowledges = true;
@@ -233,7 +231,7 @@ fn a_refused_mode_leaves_the_session_usable() {
 #[test]
 fn a_verdict_that_there_is_no_room_for_can_be_sent_again() {
     let (mut queue, script) = over([]);
-    script.state().refusals.extend([Errno::EAGAIN, Errno::ENOBUFS, Errno::EINTR]);
+    script.state().sendings.extend([Errno::EAGAIN, Errno::ENOBUFS, Errno::EINTR].map(Err));
     let id = PacketId::in_ip_queue(Family::Ipv4, 7);
     for _ in 0..3 {
         let error = queue.verdict(id, Verdict::Accept).unwrap_err();
@@ -272,9 +270,9 @@ fn requests_are_made_as_libipq_makes_them() {
 
 #[test]
 fn one_lane_of_two_may_babble() {
-    let scripts = [Script::new(Protocol::Firewall), Script::new(Protocol::Ip6Firewall)];
-    scripts[0].state().refrain = Some(Said::Datagram(b"garbage".to_vec()));
-    scripts[1].state().lines.extend((1..=3).map(|id| Said::Datagram(packet(id, b"x"))));
+    let scripts = [silent(Protocol::Firewall), silent(Protocol::Ip6Firewall)];
+    scripts[0].state().refrain = Some(datagram(b"garbage".to_vec()));
+    scripts[1].state().lines.extend((1..=3).map(|id| datagram(packet(id, b"x"))));
     let mut queue = Queue::with_sockets(scripts.clone()).unwrap();
     let mut buffer = [0; 4096];
     let mut ids = Vec::new();
@@ -298,16 +296,16 @@ fn a_timeout_is_measured_by_the_transports_clock() {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let noise = vec(any::<u8>(), 0..150).prop_map(Said::Datagram);
+    let noise = vec(any::<u8>(), 0..150).prop_map(datagram);
     let nearly = (any::<u64>(), vec(any::<u8>(), 0..40), any::<prop::sample::Index>(), any::<u8>());
     let nearly = nearly.prop_map(|(id, payload, at, value)| {
         let mut message = packet(id, &payload);
         *at.get_mut(&mut message) = value;
-        Said::Datagram(message)
+        datagram(message)
     });
     let answer = (any::<i32>(), any::<u16>(), 0_u32..4, vec(any::<u8>(), 0..40));
     let answer = answer.prop_map(|(code, kind, sequence, rest)| {
-        Said::Datagram(reply(code, &request_header(kind, sequence), &rest))
+        datagram(reply(code, &request_header(kind, sequence), &rest))
     });
     let others = select(vec![Said::Foreign(1), Said::Interrupted, Said::Overrun]);
     prop_oneof![noise, nearly, answer, others]
@@ -320,7 +318,7 @@ proptest! {
         lines in vec(said(), 0..30),
         buffer_len in 0_usize..300,
     ) {
-        let script = Script::saying(lines.clone());
+        let script = saying(lines.clone());
         script.state().model = model;
         script.state().acknowledges = false;
         let mut queue = Queue::with(script.clone()).unwrap();

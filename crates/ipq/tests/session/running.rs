@@ -5,7 +5,8 @@ use ipq_sim::capture::{Precision, Timestamp, Writer};
 use ipq_sim::{Kernel, Match, SocketOptions, Target};
 
 use crate::common::{
-    Said, Script, everywhere, kernel, native, packet, replay, send, session, session_with, udp,
+    Said, datagram, everywhere, failed, kernel, native, packet, replay, saying, send, session,
+    session_with, udp,
 };
 
 #[test]
@@ -83,13 +84,13 @@ fn it_survives_overruns_and_refusals() {
 
 #[test]
 fn it_survives_all_that_is_no_packet() {
-    let script = Script::saying([
-        Said::Datagram(b"garbage".to_vec()),
-        Said::Datagram(packet(1, b"one")),
+    let script = saying([
+        datagram(b"garbage".to_vec()),
+        datagram(packet(1, b"one")),
         Said::Foreign(29),
         Said::Interrupted,
         Said::Overrun,
-        Said::Datagram(packet(2, b"two")),
+        datagram(packet(2, b"two")),
     ]);
     let mut queue = Queue::with(script.clone()).unwrap();
     queue.run(|_| Verdict::Accept).unwrap();
@@ -101,11 +102,7 @@ fn it_survives_all_that_is_no_packet() {
 
 #[test]
 fn it_ends_when_the_socket_fails() {
-    let script = Script::saying([
-        Said::Datagram(packet(1, b"x")),
-        Said::Error(Errno(9)),
-        Said::Error(Errno(9)),
-    ]);
+    let script = saying([datagram(packet(1, b"x")), failed(Errno(9)), failed(Errno(9))]);
     let mut queue = Queue::with(script).unwrap();
     let error = queue.run(|_| Verdict::Accept).unwrap_err();
     assert!(matches!(&error, Error::Transport(error) if error.errno == Errno(9)), "{error:?}");
@@ -114,8 +111,8 @@ fn it_ends_when_the_socket_fails() {
 
 #[test]
 fn it_ends_when_a_verdict_cannot_be_sent() {
-    let script = Script::saying([Said::Datagram(packet(1, b"x"))]);
-    script.state().refusals.push_back(Errno::EAGAIN);
+    let script = saying([datagram(packet(1, b"x"))]);
+    script.state().sendings.push_back(Err(Errno::EAGAIN));
     let mut queue = Queue::with(script).unwrap();
     let error = queue.run(|_| Verdict::Accept).unwrap_err();
     assert!(error.is_temporary(), "{error:?}");

@@ -11,7 +11,8 @@ use ipq_sim::{Fate, Kernel, Match, Reason, Target};
 use ipq_sys::Protocol;
 
 use crate::common::{
-    MS, Said, Script, WHOLE, everywhere, kernel, native, packet, replay, send, session, udp_payload,
+    MS, Said, WHOLE, datagram, everywhere, kernel, native, packet, replay, saying, send, session,
+    silent, udp_payload,
 };
 
 /// A shared queue over a kernel's `ip_queue`.
@@ -115,10 +116,10 @@ fn a_thread_that_panics_leaves_its_packet_to_the_default() {
 
 #[test]
 fn a_verdict_that_cannot_be_sent_is_repeated() {
-    let script = Script::saying([Said::Datagram(packet(1, b"x")), Said::Datagram(packet(2, b"y"))]);
+    let script = saying([datagram(packet(1, b"x")), datagram(packet(2, b"y"))]);
     let queue =
         SharedQueue::new(Queue::with(script.clone()).unwrap(), DefaultVerdict::Drop).unwrap();
-    script.state().refusals.extend([Errno::EAGAIN, Errno::EAGAIN, Errno(9)]);
+    script.state().sendings.extend([Errno::EAGAIN, Errno::EAGAIN, Errno(9)].map(Err));
     let mut packet = take(&queue);
     for temporary in [true, true, false] {
         let unsettled = packet.accept().unwrap_err();
@@ -132,7 +133,7 @@ fn a_verdict_that_cannot_be_sent_is_repeated() {
     let statistics = queue.statistics();
     assert_eq!((statistics.accepted, statistics.defaulted), (1, 0));
     // Given up, it gets the default.
-    script.state().refusals.push_back(Errno::EAGAIN);
+    script.state().sendings.push_back(Err(Errno::EAGAIN));
     let error: Error = take(&queue).accept().unwrap_err().into();
     assert!(error.is_temporary());
     assert_eq!((queue.statistics().dropped, queue.statistics().defaulted), (1, 1));
@@ -140,12 +141,12 @@ fn a_verdict_that_cannot_be_sent_is_repeated() {
 
 #[test]
 fn a_default_that_cannot_be_sent_is_sent_later() {
-    let script = Script::saying([Said::Datagram(packet(1, b"x")), Said::Datagram(packet(2, b"y"))]);
+    let script = saying([datagram(packet(1, b"x")), datagram(packet(2, b"y"))]);
     let queue =
         SharedQueue::new(Queue::with(script.clone()).unwrap(), DefaultVerdict::Drop).unwrap();
     let first = take(&queue);
     // More often than it is tried at once.
-    script.state().refusals.extend([Errno::EAGAIN; 1500]);
+    script.state().sendings.extend([Err(Errno::EAGAIN); 1500]);
     drop(first);
     assert_eq!((script.state().sent.len(), queue.statistics().defaulted), (0, 0));
     let second = take(&queue);
@@ -245,7 +246,7 @@ fn a_forgotten_packet_is_settled_when_the_queue_closes() {
 
 #[test]
 fn a_verdict_never_hits_another_packet_with_the_same_id() {
-    let script = Script::saying([Said::Datagram(packet(5, b"x")), Said::Datagram(packet(5, b"y"))]);
+    let script = saying([datagram(packet(5, b"x")), datagram(packet(5, b"y"))]);
     let queue =
         SharedQueue::new(Queue::with(script.clone()).unwrap(), DefaultVerdict::Drop).unwrap();
     // The kernel has thrown the first one away, since its device went down, and uses its id again.
@@ -272,12 +273,12 @@ fn a_verdict_that_is_too_late_is_counted() {
 
 #[test]
 fn what_is_no_packet_is_counted_and_passed_over() {
-    let script = Script::saying([
-        Said::Datagram(b"garbage".to_vec()),
+    let script = saying([
+        datagram(b"garbage".to_vec()),
         Said::Foreign(29),
         Said::Interrupted,
         Said::Overrun,
-        Said::Datagram(packet(2, b"two")),
+        datagram(packet(2, b"two")),
     ]);
     let queue = SharedQueue::new(Queue::with(script).unwrap(), DefaultVerdict::Drop).unwrap();
     take(&queue).accept().unwrap();
@@ -329,5 +330,5 @@ fn packets_of_a_model_of_any_words_are_found_again() {
         assert_eq!((packet.id(), text(&packet)), (PacketId::in_nfqueue(3, 1), b"text".to_vec()));
         packet.accept().unwrap();
     }
-    assert!(matches!(Queue::with(Script::new(Protocol::Netfilter)), Err(Error::WrongProtocol(_))));
+    assert!(matches!(Queue::with(silent(Protocol::Netfilter)), Err(Error::WrongProtocol(_))));
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use ipq::{DefaultVerdict, Event, Family, Queue, SharedQueue, Verdict};
 
-use crate::common::{Said, Script, native, packet, send, session};
+use crate::common::{datagram, native, packet, saying, send, session, silent};
 
 #[test]
 fn a_stopped_queue_reads_nothing_more() {
@@ -29,8 +29,8 @@ fn a_stopped_queue_reads_nothing_more() {
 #[test]
 fn a_run_ends_after_the_batch_in_which_it_was_stopped() {
     let mut script = Vec::new();
-    script.extend((1..=1000).map(|id| Said::Datagram(packet(id, b"x"))));
-    let script = Script::saying(script);
+    script.extend((1..=1000).map(|id| datagram(packet(id, b"x"))));
+    let script = saying(script);
     let mut queue = Queue::with(script.clone()).unwrap();
     let stopper = queue.stopper().unwrap();
     let mut seen = 0;
@@ -48,8 +48,8 @@ fn a_run_ends_after_the_batch_in_which_it_was_stopped() {
 /// What a signal handler does, who knows only the descriptor.
 #[test]
 fn what_is_written_ends_reads_even_under_a_flood() {
-    let script = Script::new(ipq_sys::Protocol::Firewall);
-    script.state().refrain = Some(Said::Datagram(packet(1, b"x")));
+    let script = silent(ipq_sys::Protocol::Firewall);
+    script.state().refrain = Some(datagram(packet(1, b"x")));
     let mut queue = Queue::with(script).unwrap();
     let stopper = queue.stopper().unwrap();
     std::fs::File::from(stopper.writer().unwrap()).write_all(b"!").unwrap();
@@ -75,8 +75,8 @@ fn the_rest_is_settled_on_request() {
 
 #[test]
 fn a_flood_does_not_keep_a_queue_open() {
-    let script = Script::new(ipq_sys::Protocol::Firewall);
-    script.state().refrain = Some(Said::Datagram(packet(1, b"x")));
+    let script = silent(ipq_sys::Protocol::Firewall);
+    script.state().refrain = Some(datagram(packet(1, b"x")));
     let mut queue = Queue::with(script).unwrap();
     queue.settle_rest(DefaultVerdict::Drop).unwrap();
     assert_eq!(queue.statistics().defaulted, 1 << 16);

@@ -6,7 +6,7 @@ use ipq::{
 use ipq_proto::Errno;
 use ipq_sim::{Kernel, Match, Target};
 
-use crate::common::{Said, Script, WHOLE, packet, udp};
+use crate::common::{WHOLE, datagram, failed, packet, silent, udp};
 
 /// Workers for queues 4 to 7, and the kernel whose packets they are for: of fifty hosts, and one packet from each.
 fn busy() -> (Workers, Kernel) {
@@ -62,12 +62,12 @@ fn verdicts_in_batches_do_the_same() {
 /// Endless packets, but for one queue, which fails.
 fn endless(broken: Option<Errno>) -> Workers {
     let script = |refrain| {
-        let script = Script::new(ipq_sys::Protocol::Firewall);
+        let script = silent(ipq_sys::Protocol::Firewall);
         script.state().refrain = Some(refrain);
         Queue::with(script).unwrap()
     };
-    let packets = || script(Said::Datagram(packet(1, b"x")));
-    let last = broken.map_or_else(packets, |errno| script(Said::Error(errno)));
+    let packets = || script(datagram(packet(1, b"x")));
+    let last = broken.map_or_else(packets, |errno| script(failed(errno)));
     Workers::new(vec![packets(), packets(), last], DefaultVerdict::Drop).unwrap()
 }
 

@@ -50,11 +50,16 @@ impl<T: Transport> Bridge<T> {
         family: Family,
         options: Options,
     ) -> Result<Self, ClaimError> {
-        if below.protocol() != Protocol::Netfilter {
-            return Err(ClaimError::WrongProtocol(below.protocol()));
-        }
-        let mut bridge = Self::new(below, number, family);
+        let mut bridge = Self::over(below, number, family)?;
         bridge.claim_queue(options)?;
         Ok(bridge)
+    }
+
+    /// A bridge over `below`, which has not claimed the queue yet.
+    pub(crate) fn over(below: T, number: u16, family: Family) -> Result<Self, ClaimError> {
+        match below.protocol() {
+            Protocol::Netfilter => Ok(Self::new(below, number, family)),
+            other => Err(ClaimError::WrongProtocol(other)),
+        }
     }
 }

@@ -5,9 +5,7 @@ use std::os::fd::BorrowedFd;
 use ipq_proto::ip_queue::{self, Listener, Message};
 use ipq_proto::{CopyMode, Errno, Family};
 use ipq_sys::unix::SocketId;
-use ipq_sys::{
-    ClaimError, Deadline, DeviceInfo, Error, IpQueueStatus, Protocol, Received, Transport,
-};
+use ipq_sys::{ClaimError, Deadline, DeviceInfo, Error, IpQueueStatus, Received, Transport};
 
 use super::LONGEST_MESSAGE;
 use super::lower::Lower;
@@ -48,11 +46,7 @@ impl<T: Transport> Module<T> {
         family: Family,
         options: Options,
     ) -> Result<Self, ClaimError> {
-        if below.protocol() != Protocol::Netfilter {
-            return Err(ClaimError::WrongProtocol(below.protocol()));
-        }
-        let below = Lower::alone(below, family)?;
-        let mut bridge = Bridge::new(below, number, family);
+        let mut bridge = Bridge::over(Lower::alone(below, family)?, number, family)?;
         // Which packets are too many is a question for each family.
         let unlimited = Options { max_length: Some(u32::MAX), fail_open: false, ..options };
         bridge.claim_queue_for(&Family::ALL, unlimited)?;

@@ -14,7 +14,7 @@ use zerocopy::IntoBytes;
 
 use super::simulated::SimulatedNetwork;
 use super::traffic::{PATIENCE, PORT, loopback};
-use super::world::World;
+use super::world::{Network, World};
 use super::{MODEL, Model};
 use crate::namespace::{Outcome, Skipped, tool};
 
@@ -34,15 +34,6 @@ pub(super) struct Bridged<T, N> {
 
 /// What a message cost in a receive buffer of the recorded kernel, in bytes: four had room in 2240.
 const RECORDED_PRICE: usize = 500;
-
-/// What packets are sent and arrive in.
-pub(super) trait Network {
-    fn begin(&mut self, family: Family);
-    fn run(&mut self);
-    fn transmit(&mut self, family: Family, data: &[u8]);
-    fn delivered(&mut self, family: Family, is_expected: bool) -> Option<Vec<u8>>;
-    fn device_down(&mut self, name: DeviceName);
-}
 
 /// That of the network namespace which this process is in.
 #[derive(Debug)]
@@ -103,7 +94,7 @@ impl Bridged<NetlinkSocket, RealNetwork> {
         self.set_receive_buffer(Protocol::Firewall, 1, BUFFER_LEN).expect("the socket is open");
         self.send(Protocol::Firewall, 1, request.as_bytes()).expect("the socket is open");
         for _ in 0..MORE_THAN_FIT {
-            self.transmit(Family::Ipv4, b"");
+            self.network.transmit(Family::Ipv4, b"");
         }
         let status = self.status(Family::Ipv4);
         let fitting = status.and_then(|status| usize::try_from(status.queue_length).ok());
@@ -133,10 +124,6 @@ impl<T: Transport, N: Network> Bridged<T, N> {
 }
 
 impl<T: Transport, N: Network> World for Bridged<T, N> {
-    fn begin(&mut self, family: Family) {
-        self.network.begin(family);
-    }
-
     fn open(&mut self, protocol: Protocol, port_id: u32, privileged: bool) -> Result<(), Errno> {
         let socket = self.kernel.open(protocol, Opener { process: port_id, privileged })?;
         if let Err(errno) = self.kernel.bind(socket, port_id) {
@@ -229,16 +216,8 @@ impl<T: Transport, N: Network> World for Bridged<T, N> {
         self.kernel.write_file(name, text.as_bytes()).expect("the sysctl takes an int");
     }
 
-    fn transmit(&mut self, family: Family, data: &[u8]) {
-        self.network.transmit(family, data);
-    }
-
-    fn delivered(&mut self, family: Family, is_expected: bool) -> Option<Vec<u8>> {
-        self.network.delivered(family, is_expected)
-    }
-
-    fn device_down(&mut self, name: DeviceName) {
-        self.network.device_down(name);
+    fn network(&mut self) -> &mut dyn Network {
+        &mut self.network
     }
 }
 

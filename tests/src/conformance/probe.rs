@@ -25,7 +25,7 @@ const TRUNCATED: u32 = 0x20;
 /// Replays `conversation` in the `world` that those before it have left.
 pub(super) fn replay(conversation: &Conversation, world: &mut dyn World, log: &mut Log) {
     let family = conversation.family;
-    world.begin(family);
+    world.network().begin(family);
     let mut replay = Replay {
         world,
         family,
@@ -75,7 +75,7 @@ impl Replay<'_> {
             Event::Transmit { text, .. } => self.transmit(text),
             Event::Delivered { len, text } => self.is_delivered(*len, text),
             Event::NotDelivered { .. } => {
-                if let Some(data) = self.world.delivered(self.family, false) {
+                if let Some(data) = self.world.network().delivered(self.family, false) {
                     let found = String::from_utf8_lossy(&data);
                     self.log.differs("no delivery", format!("{} bytes {found:?}", data.len()));
                 }
@@ -208,13 +208,13 @@ impl Replay<'_> {
         if let Some(length) = text.strip_prefix("maxlen").and_then(|length| length.parse().ok()) {
             self.set_max_length(length);
         }
-        self.world.transmit(self.family, text.as_bytes());
+        self.world.network().transmit(self.family, text.as_bytes());
     }
 
     /// The next datagram has so many bytes, which begin with `text`: the program printed no more than 60.
     fn is_delivered(&mut self, len: usize, text: &str) {
         let wanted = || format!("{len} bytes {text:?}");
-        let Some(data) = self.world.delivered(self.family, true) else {
+        let Some(data) = self.world.network().delivered(self.family, true) else {
             return self.log.differs(wanted(), "nothing");
         };
         if data.len() != len || !data.starts_with(text.as_bytes()) {
@@ -265,7 +265,7 @@ impl Replay<'_> {
                 self.close(peer);
             }
             Act::DeviceDown(device) => {
-                self.world.device_down(DeviceName::new(device).unwrap_or_default());
+                self.world.network().device_down(DeviceName::new(device).unwrap_or_default());
                 self.ids.flushed();
             }
             Act::SetMaxLength(length) => self.set_max_length(length),

@@ -8,9 +8,8 @@ use ipq_sim::{Fate, Kernel, Match, Socket, SocketOptions, Target};
 use ipq_sys::{Deadline, IpQueueStatus, Protocol, Received, Transport};
 
 use super::MODEL;
-use super::bridged::Network;
 use super::traffic::{loopback, udp, udp_data};
-use super::world::World;
+use super::world::{Network, World};
 
 /// The machine of the recording, on which all conversations of a file are held: both modules, and `OUTPUT -j QUEUE`.
 #[derive(Debug)]
@@ -44,10 +43,6 @@ impl Simulated {
 }
 
 impl World for Simulated {
-    fn begin(&mut self, family: Family) {
-        self.network.begin(family);
-    }
-
     fn open(&mut self, protocol: Protocol, port_id: u32, privileged: bool) -> Result<(), Errno> {
         let options =
             SocketOptions { port_id: Some(port_id), privileged, ..SocketOptions::default() };
@@ -114,16 +109,8 @@ impl World for Simulated {
         self.network.kernel.set_queue_max_length(family, packets);
     }
 
-    fn transmit(&mut self, family: Family, data: &[u8]) {
-        self.network.transmit(family, data);
-    }
-
-    fn delivered(&mut self, family: Family, is_expected: bool) -> Option<Vec<u8>> {
-        self.network.delivered(family, is_expected)
-    }
-
-    fn device_down(&mut self, name: DeviceName) {
-        self.network.device_down(name);
+    fn network(&mut self) -> &mut dyn Network {
+        &mut self.network
     }
 }
 

@@ -5,9 +5,6 @@ use ipq_sys::{IpQueueStatus, Protocol, Received};
 
 /// A machine, with programs that have netlink sockets, a network, and files. Sockets are named by their port id.
 pub(super) trait World {
-    /// A conversation begins: `lo` is up, and what was delivered before is forgotten.
-    fn begin(&mut self, family: Family);
-
     /// Opens a socket and binds it to a port id.
     fn open(&mut self, protocol: Protocol, port_id: u32, privileged: bool) -> Result<(), Errno>;
 
@@ -47,6 +44,18 @@ pub(super) trait World {
 
     /// Writes to the sysctl of the maximum length.
     fn set_max_length(&mut self, family: Family, packets: u32);
+
+    /// What packets are sent and arrive in.
+    fn network(&mut self) -> &mut dyn Network;
+}
+
+/// The network of a machine.
+pub(super) trait Network {
+    /// A conversation begins: `lo` is up, and what was delivered before is forgotten.
+    fn begin(&mut self, family: Family);
+
+    /// Lets happen what is to happen by itself.
+    fn run(&mut self);
 
     /// Sends a UDP datagram to this host itself.
     fn transmit(&mut self, family: Family, data: &[u8]);

@@ -131,7 +131,8 @@ impl Args {
             }
             Part::CLibrary => {
                 let receivers = given("receiver", &named(&["ours-one-by-one", "libipq"]));
-                ("kernel", [given("load", &named(&["udp-64", "udp-1400"])), receivers].concat())
+                let loads = given("load", &named(&["udp-64", "udp-1400"]));
+                ("kernel", [named(&["--instructions"]), loads, receivers].concat())
             }
         };
         let mut args = vec![name.to_owned(), format!("--rounds={}", self.rounds)];

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::machine::Stolen;
 use crate::namespace::{Counters, Namespace, QUEUE};
 use crate::program::Program;
 use crate::receiver::Receiver;
-use crate::{Outcome, Places};
+use crate::{Outcome, Places, valgrind};
 
 /// How many packets may wait: more than a sender on this machine ever has under way.
 pub(crate) const MAXLEN: u32 = 16 * 1024;
@@ -28,6 +28,9 @@ pub(crate) const RCVBUF: u32 = 16 * 1024 * 1024;
 
 /// How long a load runs before it counts.
 const WARM_UP: Duration = Duration::from_millis(300);
+
+/// How long instructions are counted: tens of thousands of packets.
+const COUNTED: Duration = Duration::from_secs(2);
 
 /// How long the kernel may take to be done with the last packets, and how often it is asked.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -76,19 +79,51 @@ impl Bench {
 
     /// Starts a receiver.
     pub(crate) fn start(&self, receiver: Receiver, gso: bool) -> Outcome<Program> {
-        let options = Options { queue: QUEUE, maxlen: MAXLEN, rcvbuf: RCVBUF, gso };
-        let extra_args = receiver.extra_args().iter().map(|&arg| arg.to_owned());
-        let args: Vec<_> = options.to_args().into_iter().chain(extra_args).collect();
-        Program::start(&self.program(receiver), &args, self.cpus[0])
+        Program::start(&self.program(receiver), &args_of(receiver, gso), self.cpus[0])
+    }
+
+    /// The instructions that a receiver takes for a packet outside of the kernel: those of a run under the load, less those
+    /// of one that is stopped at once.
+    pub(crate) fn instructions(&self, receiver: Receiver, load: Load) -> Outcome<f64> {
+        self.namespace.set_mtu(load.mtu())?;
+        let fewer = self.count_instructions(receiver, load, None)?;
+        let more = self.count_instructions(receiver, load, Some(COUNTED))?;
+        Ok(valgrind::each(fewer, more))
+    }
+
+    /// All instructions of a receiver, and its packets, with a load for so long or without one.
+    fn count_instructions(
+        &self,
+        receiver: Receiver,
+        load: Load,
+        time: Option<Duration>,
+    ) -> Outcome<(u64, u64)> {
+        let [valgrind, options @ ..] = valgrind::COMMAND.map(str::to_owned);
+        let mut args = Vec::from(options);
+        args.push(self.program(receiver).display().to_string());
+        args.extend(args_of(receiver, load.is_gso()));
+        let counted = Program::start(Path::new(&valgrind), &args, self.cpus[0])?;
+        if let Some(time) = time {
+            let generator = self.generate(load)?;
+            thread::sleep(time);
+            drop(generator);
+        }
+        let (report, said) = counted.finish(|| self.wake())?;
+        Ok((valgrind::count(&said)?, report.count))
+    }
+
+    /// Starts the generator.
+    fn generate(&self, load: Load) -> Outcome<Program> {
+        let path = self.rust_program("generate");
+        Program::start(&path, &load.args(), self.cpus[1])
+            .map_err(|error| format!("generator: {error}"))
     }
 
     /// Measures a receiver under a load.
     pub(crate) fn measure(&self, receiver: Receiver, load: Load) -> Outcome<Sample> {
         self.namespace.set_mtu(load.mtu())?;
         let receiver = self.start(receiver, load.is_gso())?;
-        let path = self.rust_program("generate");
-        let generator = Program::start(&path, &load.args(), self.cpus[1])
-            .map_err(|error| format!("generator: {error}"))?;
+        let generator = self.generate(load)?;
         thread::sleep(WARM_UP);
         let begin = self.moment(&receiver, &generator, load)?;
         thread::sleep(self.seconds);
@@ -130,6 +165,13 @@ impl Bench {
             before = now;
         }
     }
+}
+
+/// The command line of a receiver.
+fn args_of(receiver: Receiver, gso: bool) -> Vec<String> {
+    let options = Options { queue: QUEUE, maxlen: MAXLEN, rcvbuf: RCVBUF, gso };
+    let extra_args = receiver.extra_args().iter().map(|&arg| arg.to_owned());
+    options.to_args().into_iter().chain(extra_args).collect()
 }
 
 /// Where everything is at one end of a measurement.

@@ -6,7 +6,7 @@ use crate::Outcome;
 use crate::cell::{Bench, Sample};
 use crate::load::Load;
 use crate::receiver::Receiver;
-use crate::report::{Results, Row};
+use crate::report::{Results, Row, Table};
 
 /// What is compared, and how often.
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// How often each cell is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Count instructions too, with valgrind.
+    #[arg(long)]
+    instructions: bool,
     /// Measure under these loads only.
     #[arg(long = "load", value_enum)]
     loads: Vec<Load>,
@@ -49,7 +52,22 @@ pub(crate) fn measure(args: &Args, bench: &Bench) -> Results {
             table.rows.rotate_right(shift);
         }
     }
+    if args.instructions {
+        count_instructions(&mut results, bench);
+    }
     results
+}
+
+/// Counts the instructions of each cell, where there is valgrind.
+fn count_instructions(results: &mut Results, bench: &Bench) {
+    for Table { load, rows } in &mut results.tables {
+        for row in rows {
+            match bench.instructions(row.receiver, *load) {
+                Ok(instructions) => row.instructions = Some(instructions),
+                Err(error) => eprintln!("skipped: instructions of {}: {error}", row.receiver),
+            }
+        }
+    }
 }
 
 /// Those asked for, or all.

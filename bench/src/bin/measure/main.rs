@@ -22,6 +22,7 @@ mod simulator;
 mod spread;
 mod startup;
 mod table;
+mod valgrind;
 
 use core::time::Duration;
 use std::env;

@@ -52,6 +52,16 @@ impl Program {
         self.ask(Signal::TERM, wake)
     }
 
+    /// Asks for the last report, and waits until it has ended; gives what it said on stderr as well.
+    pub(crate) fn finish(mut self, wake: impl Fn() -> Outcome<()>) -> Outcome<(Report, String)> {
+        let report = self.ask(Signal::TERM, wake)?;
+        let mut said = String::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            stderr.read_to_string(&mut said).map_err(|error| error.to_string())?;
+        }
+        Ok((report, said))
+    }
+
     /// For how long its first thread has wanted a processor and not had one, where the kernel tells.
     pub(crate) fn waited(&self) -> Option<Duration> {
         let text = fs::read_to_string(format!("/proc/{}/schedstat", self.child.id())).ok()?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use crate::Outcome;
+use crate::{Outcome, valgrind};
 
 /// A program whose last argument says how often it is to do what it does. It prints the processor time that took, in
 /// nanoseconds, or `-`, and perhaps a digest.
@@ -37,25 +37,15 @@ impl Repeated {
 
     /// The instructions that one repetition takes outside of the kernel: of more repetitions, less those of fewer.
     pub(crate) fn instructions(&self, fewer: u64, more: u64) -> Outcome<f64> {
-        let (fewer_count, more_count) = (self.count(fewer)?, self.count(more)?);
-        #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2⁵³ here")]
-        let each = more_count.saturating_sub(fewer_count) as f64 / (more - fewer) as f64;
-        Ok(each)
+        Ok(valgrind::each((self.count(fewer)?, fewer), (self.count(more)?, more)))
     }
 
     /// The instructions of the whole program.
     fn count(&self, times: u64) -> Outcome<u64> {
-        let mut valgrind = Command::new("valgrind");
-        valgrind.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
-        valgrind.arg(&self.program);
-        let output = self.run(valgrind, times)?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        let count = said.lines().find_map(|line| line.split_once("refs:"));
-        let digits: Option<String> =
-            count.map(|(_, number)| number.chars().filter(char::is_ascii_digit).collect());
-        digits
-            .and_then(|digits| digits.parse().ok())
-            .ok_or_else(|| "valgrind counts nothing".into())
+        let [valgrind, options @ ..] = valgrind::COMMAND;
+        let mut command = Command::new(valgrind);
+        command.args(options).arg(&self.program);
+        valgrind::count(&String::from_utf8_lossy(&self.run(command, times)?.stderr))
     }
 
     fn run(&self, mut command: Command, times: u64) -> Outcome<Output> {

@@ -28,12 +28,14 @@ pub(crate) struct Table {
 pub(crate) struct Row {
     pub(crate) receiver: Receiver,
     pub(crate) samples: Vec<Option<Sample>>,
+    /// For a packet, outside of the kernel, if they were counted.
+    pub(crate) instructions: Option<f64>,
 }
 
 impl Results {
     /// Nothing yet.
     pub(crate) fn new(loads: &[Load], receivers: &[Receiver], bench: &Bench, rounds: u32) -> Self {
-        let row = |&receiver| Row { receiver, samples: Vec::new() };
+        let row = |&receiver| Row { receiver, samples: Vec::new(), instructions: None };
         let table = |&load: &Load| {
             let able = receivers.iter().filter(|receiver| !load.is_gso() || receiver.takes_gso());
             Table { load, rows: able.map(row).collect() }
@@ -69,6 +71,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut columns = vec!["receiver"];
         columns.extend(self.load.is_tcp().then_some("Mbit/s"));
+        columns.extend(self.counts_instructions().then_some("instructions/packet"));
         columns.extend(["1000 packets/s", "CPU µs/packet", "CPU busy"]);
         columns.push("disturbed");
         columns.extend(["× libnetfilter_queue", "× bare batched", "queue dropped", "user dropped"]);
@@ -87,6 +90,9 @@ impl Table {
         if self.load.is_tcp() {
             cells.push(show(row.spread(Sample::rate), 0));
         }
+        if self.counts_instructions() {
+            cells.push(row.instructions.map_or_else(none, |count| format!("{count:.0}")));
+        }
         cells.push(show(row.spread(|sample| sample.packets / 1000.0), 1));
         cells.push(show(row.spread(|sample| sample.cpu_us), 2));
         cells.push(row.percent(|sample| Some(sample.busy)));
@@ -99,9 +105,17 @@ impl Table {
         cells
     }
 
+    fn row(&self, receiver: Receiver) -> Option<&Row> {
+        self.rows.iter().find(|row| row.receiver == receiver)
+    }
+
+    fn counts_instructions(&self) -> bool {
+        self.rows.iter().any(|row| row.instructions.is_some())
+    }
+
     /// How much faster the row's receiver was than `reference`, in the same round.
     fn ratio(&self, row: &Row, reference: Receiver) -> Option<Spread> {
-        let reference = self.rows.iter().find(|row| row.receiver == reference)?;
+        let reference = self.row(reference)?;
         let rates = |row: &Row| -> Vec<Option<f64>> {
             row.samples.iter().map(|sample| sample.as_ref().map(Sample::rate)).collect()
         };
@@ -110,12 +124,18 @@ impl Table {
 
     /// What the C library costs, and what does not add up.
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let libipq = self.rows.iter().find(|row| row.receiver == Receiver::Libipq);
-        if let Some(ratio) = libipq.and_then(|row| self.ratio(row, Receiver::OursOneByOne)) {
+        if let Some(libipq) = self.row(Receiver::Libipq)
+            && let Some(ours) = self.row(Receiver::OursOneByOne)
+            && let Some(ratio) = self.ratio(libipq, Receiver::OursOneByOne)
+        {
             let ratio = show(Some(ratio), 3);
-            writeln!(f, "\nlibipq for C × ipq, both one by one: {ratio}.")?;
+            write!(f, "\nlibipq for C × ipq, both one by one: {ratio} of the packets")?;
+            if let Some((libipq, ours)) = libipq.instructions.zip(ours.instructions) {
+                write!(f, ", {:.3} of the instructions", libipq / ours)?;
+            }
+            writeln!(f, ".")?;
         }
-        for Row { receiver, samples } in &self.rows {
+        for Row { receiver, samples, .. } in &self.rows {
             let failed = samples.iter().filter(|sample| sample.is_none()).count();
             if failed > 0 {
                 writeln!(f, "\n{receiver}: failed in {failed} of {} rounds.", samples.len())?;

@@ -336,7 +336,7 @@ impl Kernel {
         ended.iter().for_each(each);
         let machine = &mut *self.lock();
         for outcome in ended.drain(..) {
-            machine.buffers.give(outcome.data);
+            machine.memory.bytes.give(outcome.data);
         }
         if let Some(outcomes) = machine.outcomes.as_mut().filter(|outcomes| outcomes.is_empty()) {
             *outcomes = ended;
@@ -421,7 +421,7 @@ impl Kernel {
             machine.devices.index(device);
         }
         let time = time.max(machine.now());
-        machine.plan(time, Event::Act(action));
+        machine.plan(time, Event::Act(Box::new(action)));
     }
 
     /// Does something to the kernel now.

@@ -13,7 +13,6 @@
 
 mod action;
 mod agenda;
-mod buffers;
 mod builder;
 pub mod capture;
 mod device;
@@ -32,6 +31,7 @@ mod invariant;
 mod ip_queue;
 mod kernel;
 mod machine;
+mod memory;
 mod netlink;
 mod network;
 mod nfqueue;

@@ -11,16 +11,16 @@ use ipq_sys::{Clock, Deadline, Protocol, Received, Stepped};
 
 use crate::action::Action;
 use crate::agenda::Agenda;
-use crate::buffers::Buffers;
 use crate::capture::Timestamp;
 use crate::device::{Device, DeviceIndex, Devices};
 use crate::fate::{Fate, Outcome, Totals};
 use crate::fragment::Reassembly;
 use crate::host::{EndpointIndex, Endpoints, Flows};
 use crate::ip_queue::IpQueues;
+use crate::memory::Memory;
 use crate::netlink::{SocketKey, Sockets, UNBOUND};
 use crate::nfqueue::Nfqueues;
-use crate::packet::{Packet, Position};
+use crate::packet::{Packet, Parts, Position};
 use crate::record::Datagram;
 use crate::replay::Replays;
 use crate::route::Routes;
@@ -51,7 +51,7 @@ pub(crate) struct Machine {
     pub(crate) has_arrival_times: bool,
     /// Packets that one verdict lets go on, while it does; kept for its memory.
     pub(crate) batch: Vec<(Packet, Position)>,
-    pub(crate) buffers: Buffers,
+    pub(crate) memory: Memory,
     pub(crate) replays: Replays,
     /// The hosts of the network, this one among them.
     pub(crate) endpoints: Endpoints,
@@ -77,7 +77,7 @@ pub(crate) enum Event {
     /// The next packet of a capture is due.
     Replay(usize),
     /// Something is done to the kernel.
-    Act(Action),
+    Act(Box<Action>),
     /// The stack of an endpoint has something to do.
     Poll(EndpointIndex),
     /// The next packet of a flow is due.
@@ -115,7 +115,7 @@ impl Machine {
             has_conntrack: false,
             has_arrival_times: true,
             batch: Vec::new(),
-            buffers: Buffers::default(),
+            memory: Memory::default(),
             replays: Replays::default(),
             endpoints: Endpoints::default(),
             flows: Flows::default(),
@@ -226,9 +226,9 @@ impl Machine {
     /// Remembers that a packet came in by a device, or was made here.
     pub(crate) fn note_entered(&mut self, packet: &Packet, device: Option<DeviceIndex>) {
         let device = self.devices.name(device);
-        let Packet { number, family, .. } = *packet;
-        let len = packet.data.len();
-        self.note(TraceEvent::Entered { packet: number, family, len, device });
+        let Parts { number, family, data, .. } = &**packet;
+        let (packet, family, len) = (*number, *family, data.len());
+        self.note(TraceEvent::Entered { packet, family, len, device });
     }
 
     /// Adds a device and the ways to what it reaches.
@@ -261,7 +261,7 @@ impl Machine {
         let sent = socket.deliver(sender, message);
         let fits = sent.is_ok();
         if let Err(lost) = sent {
-            self.buffers.give(lost);
+            self.memory.messages.give(lost);
         }
         self.note(TraceEvent::Message { protocol, port_id, len, fits });
         fits
@@ -281,7 +281,7 @@ impl Machine {
         if socket.is_detached {
             return Err(Errno::EBADF);
         }
-        Ok(socket.receive(buffer, &mut self.buffers))
+        Ok(socket.receive(buffer, &mut self.memory.messages))
     }
 
     /// Sends a message to the socket that is bound to a port id; says whether there is one and it had room.
@@ -295,7 +295,7 @@ impl Machine {
     }
 
     /// Ends a packet.
-    pub(crate) fn finish(&mut self, packet: Packet, fate: Fate) {
+    pub(crate) fn finish(&mut self, mut packet: Packet, fate: Fate) {
         self.note(TraceEvent::Ended { packet: packet.number, fate });
         match fate {
             Fate::Delivered => self.totals.delivered += 1,
@@ -312,11 +312,10 @@ impl Machine {
                 mark: packet.mark,
                 input_device: self.devices.name(packet.input),
                 output_device: self.devices.name(packet.output),
-                data: packet.data,
+                data: core::mem::take(&mut packet.data),
             });
-        } else {
-            self.buffers.give(packet.data);
         }
+        self.memory.keep(packet);
     }
 
     /// The totals as they are now.

@@ -7,7 +7,7 @@ use ipq_sys::unix::Datagram;
 use ipq_sys::{Protocol, Received};
 use slab::Slab;
 
-use crate::buffers::Buffers;
+use crate::memory::Buffers;
 
 /// The size of a receive buffer unless another is asked for, in bytes: `net.core.rmem_default`.
 pub(crate) const DEFAULT_RECEIVE_BUFFER: usize = 212_992;

@@ -16,7 +16,7 @@ use crate::fragment::{Added, PATIENCE, fragments};
 use crate::headers::Headers;
 use crate::hops::spend_hop;
 use crate::machine::{Event, Machine};
-use crate::packet::{Checksums, Link, Packet, Position};
+use crate::packet::{Checksums, Packet, Parts, Position};
 use crate::receiver::{check_ip, check_transport};
 use crate::rule::Decision;
 use crate::trace::TraceEvent;
@@ -24,28 +24,14 @@ use crate::trace::TraceEvent;
 impl Machine {
     /// A packet that enters this kernel from outside, and is counted from now on.
     pub(crate) fn new_packet(&mut self, family: Family, data: &[u8]) -> Packet {
-        let data = self.buffers.copy(data);
+        let data = self.memory.bytes.copy(data);
         self.new_packet_of(family, data)
     }
 
     /// The same, of bytes that are the packet's own.
     pub(crate) fn new_packet_of(&mut self, family: Family, data: Vec<u8>) -> Packet {
         self.totals.entered += 1;
-        Packet {
-            number: self.totals.entered,
-            family,
-            data,
-            mark: 0,
-            priority: 0,
-            timestamp: None,
-            input: None,
-            output: None,
-            link: Link::default(),
-            hw_protocol: ipq_proto::EtherType::NONE,
-            checksums: Checksums::Unverified,
-            owner: None,
-            rare: None,
-        }
+        self.memory.packet(self.totals.entered, family, data)
     }
 
     /// A packet comes in by `device`, with the link-layer header it has.
@@ -212,7 +198,7 @@ impl Machine {
         };
         for part in parts {
             let mut fragment = self.new_packet(family, &part);
-            let Packet { mark, timestamp, input, output, link, hw_protocol, owner, .. } = packet;
+            let Parts { mark, timestamp, input, output, link, hw_protocol, owner, .. } = *packet;
             (fragment.mark, fragment.timestamp, fragment.input) = (mark, timestamp, input);
             (fragment.output, fragment.link, fragment.hw_protocol) = (output, link, hw_protocol);
             fragment.owner = owner;

@@ -1,5 +1,7 @@
 //! A packet on its way through the simulated kernel.
 
+use core::ops::{Deref, DerefMut};
+
 use ipq_proto::{EtherType, Family, HardwareAddress, HardwareType, Hook};
 
 use crate::capture::Timestamp;
@@ -7,8 +9,15 @@ use crate::device::DeviceIndex;
 use crate::extras::Rare;
 
 /// A packet inside the kernel. It is moved, never copied, so that it can end only once.
+///
+/// What is moved is one word: all the rest stays where it is, in memory of packets that have ended
+/// ([`Memory`](crate::memory::Memory)).
 #[derive(Debug)]
-pub(crate) struct Packet {
+pub(crate) struct Packet(Box<Parts>);
+
+/// What a packet is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
     /// Counts the packets that entered this kernel, from 1.
     pub(crate) number: u64,
     pub(crate) family: Family,
@@ -30,6 +39,10 @@ pub(crate) struct Packet {
     pub(crate) rare: Option<Box<Rare>>,
 }
 
+/// The memory of a packet that has ended.
+#[derive(Debug)]
+pub(crate) struct Spent(Box<Parts>);
+
 /// The link-layer header that a packet came in with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Link {
@@ -47,6 +60,55 @@ pub(crate) enum Checksums {
 }
 
 impl Packet {
+    /// A packet that has just entered, in the memory of another one if there is any.
+    pub(crate) fn new(memory: Option<Spent>, number: u64, family: Family, data: Vec<u8>) -> Self {
+        let parts = Parts {
+            number,
+            family,
+            data,
+            mark: 0,
+            priority: 0,
+            timestamp: None,
+            input: None,
+            output: None,
+            link: Link::default(),
+            hw_protocol: EtherType::NONE,
+            checksums: Checksums::Unverified,
+            owner: None,
+            rare: None,
+        };
+        Self(match memory {
+            Some(Spent(mut memory)) => {
+                *memory = parts;
+                memory
+            }
+            None => Box::new(parts),
+        })
+    }
+
+    /// The end of the packet: what is left is its memory, and its bytes.
+    pub(crate) fn end(mut self) -> (Spent, Vec<u8>) {
+        let data = core::mem::take(&mut self.data);
+        self.rare = None;
+        (Spent(self.0), data)
+    }
+}
+
+impl Deref for Packet {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Packet {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
+impl Parts {
     /// Whether the packet came in, or is to leave, by `device`.
     pub(crate) fn touches(&self, device: DeviceIndex) -> bool {
         self.input == Some(device) || self.output == Some(device)
@@ -58,7 +120,7 @@ impl Packet {
 pub(crate) struct Position {
     pub(crate) hook: Hook,
     /// Functions of the hook that the packet has passed.
-    pub(crate) function: usize,
+    pub(crate) function: u8,
 }
 
 impl Position {
@@ -69,7 +131,7 @@ impl Position {
 
     /// Behind all functions of the hook.
     pub(crate) const fn past_all(self) -> Self {
-        Self { function: usize::MAX, ..self }
+        Self { function: u8::MAX, ..self }
     }
 
     /// Behind the function that it was before.

@@ -149,7 +149,7 @@ impl Machine {
             return;
         }
         for message in socket.take_messages() {
-            self.buffers.give(message);
+            self.memory.messages.give(message);
         }
         if port_id == UNBOUND {
             return;

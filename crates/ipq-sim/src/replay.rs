@@ -3,11 +3,11 @@
 use core::fmt;
 use std::io;
 
-use crate::buffers::Buffers;
 use crate::capture::{CaptureError, CapturedPacket, Entry, MalformedReason, Reader};
 use crate::device::DeviceIndex;
 use crate::kernel::Kernel;
 use crate::machine::{Event, Machine};
+use crate::memory::Buffers;
 use crate::packet::{Checksums, Link};
 
 /// A capture whose packets enter a simulated kernel, from [`Kernel::replay`].
@@ -172,7 +172,7 @@ impl Machine {
     }
 
     fn plan_next_of(&mut self, index: usize) {
-        let Some(next) = self.replays.0[index].advance(&mut self.buffers) else { return };
+        let Some(next) = self.replays.0[index].advance(&mut self.memory.bytes) else { return };
         let timestamp = next.timestamp;
         let time = self.due(timestamp);
         self.plan(time, Event::Replay(index));

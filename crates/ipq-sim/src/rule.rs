@@ -312,7 +312,7 @@ impl Rules {
     ) -> Decision {
         let mut function = position.function;
         for rule in rules {
-            let own_function = rule.table as usize;
+            let own_function = rule.table as u8;
             if own_function < function || !rule.condition.matches(packet, position.hook, devices) {
                 continue;
             }

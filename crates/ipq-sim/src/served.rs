@@ -209,7 +209,7 @@ impl ServedKernel for Served {
         if socket.take_overrun() {
             return Err(Errno::ENOBUFS);
         }
-        let spare = &mut machine.buffers;
+        let spare = &mut machine.memory.messages;
         let taken = if peek { socket.peek(buffer) } else { socket.take(buffer, spare) };
         taken.ok_or(Errno::EAGAIN)
     }

@@ -23,10 +23,6 @@ impl Machine {
     }
 
     /// Lets a packet wait in the queue of its family, whose module is loaded.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the packet comes back, and is not to be allocated for it"
-    )]
     pub(crate) fn enter_ip_queue(
         &mut self,
         packet: Packet,
@@ -41,7 +37,7 @@ impl Machine {
             Err(refusal) => return Err(NotQueued::dropped(packet, refusal.into())),
         };
         let id = queue.next_id();
-        let mut message = self.buffers.take();
+        let mut message = self.memory.messages.take();
         announce(self.model, &self.devices, (&packet, position), (id, mode), &mut message);
         if !self.send_to_port(Protocol::ip_queue(family), peer, message) {
             if let Some(queue) = self.ip_queue(family) {
@@ -83,7 +79,7 @@ impl Machine {
             Err(refused) => Some(refused.errno),
         };
         if error.is_some() || request.header.flags.contains(Flags::ACK) {
-            let mut reply = self.buffers.take();
+            let mut reply = self.memory.messages.take();
             let request = &request;
             let answer = Answer { request, port_id, error, manner: Manner::OLD };
             reply::write(model, answer, &mut reply);

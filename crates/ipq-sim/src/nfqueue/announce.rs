@@ -17,10 +17,6 @@ const HEAD_LEN: usize = 512;
 
 impl Machine {
     /// Lets a packet wait in a queue of `nfnetlink_queue`.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the packet comes back, and is not to be allocated for it"
-    )]
     pub(crate) fn enter_nfqueue(
         &mut self,
         packet: Packet,
@@ -49,7 +45,7 @@ impl Machine {
         if !self.has_arrival_times {
             message.timestamp = None;
         }
-        let mut buffer = self.buffers.take();
+        let mut buffer = self.memory.messages.take();
         encode(self.model, &message, &mut buffer);
         let owner = queue.owner;
         if !self.sockets.is_open(owner.socket, owner.port_id) {

@@ -58,7 +58,7 @@ impl Machine {
 
     fn answer(&mut self, key: SocketKey, request: &Message<'_>, error: Option<Errno>) {
         let port_id = self.sockets.get(key).port_id;
-        let mut reply = self.buffers.take();
+        let mut reply = self.memory.messages.take();
         // Where ip_queue is at work, this is an old kernel.
         let is_old = self.ip_queues.iter().next().is_some();
         let manner = if is_old { Manner::OLD } else { Manner::TODAY };

@@ -1,8 +1,8 @@
 //! What rules and routes look at in a packet: [`Headers`].
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
-use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6ExtensionSlice, Ipv6ExtensionsSlice, LaxIpSlice};
+use etherparse::{IpNumber, Ipv6ExtensionSlice, Ipv6ExtensionsSlice, LaxIpSlice};
 
 /// The addresses, protocol and ports of a packet, as far as they can be made out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -15,6 +15,8 @@ pub(crate) struct Headers {
     pub(crate) ports: Option<(u16, u16)>,
     /// Whether it is one of several fragments.
     pub(crate) is_fragment: bool,
+    /// Where the header of that protocol is, in bytes from the start of the packet.
+    pub(crate) payload_at: usize,
 }
 
 impl Headers {
@@ -25,36 +27,52 @@ impl Headers {
 
     /// The headers of a packet as most are: an IPv4 header, and no extension behind it. `None` if this is another.
     fn of_plain_ipv4(packet: &[u8]) -> Option<Self> {
-        let header = Ipv4HeaderSlice::from_slice(packet).ok()?;
-        let protocol = header.protocol();
-        if protocol == IpNumber::AUTHENTICATION_HEADER {
+        let &[version_and_len, _, total_high, total_low, _, _, fragment_high, fragment_low, ..] =
+            packet.first_chunk::<20>()?;
+        let &[.., protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = packet.first_chunk::<20>()?;
+        let header_len = usize::from(version_and_len & 0xf) * 4;
+        let is_plain = version_and_len >> 4 == 4
+            && header_len >= 20
+            && packet.len() >= header_len
+            && protocol != IpNumber::AUTHENTICATION_HEADER.0;
+        if !is_plain {
             return None;
         }
-        let header_len = header.slice().len();
         // A length that lies is passed over.
-        let payload = packet.get(header_len..usize::from(header.total_len()));
+        let total_len = usize::from(u16::from_be_bytes([total_high, total_low]));
+        let payload = packet.get(header_len..total_len);
         let payload = payload.or_else(|| packet.get(header_len..)).unwrap_or_default();
-        let is_first = header.fragments_offset().value() == 0;
-        let has_ports = is_first && matches!(protocol, IpNumber::TCP | IpNumber::UDP);
+        let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
+        let is_first = fragment & OFFSET == 0;
+        let has_ports = is_first && matches!(IpNumber(protocol), IpNumber::TCP | IpNumber::UDP);
         Some(Self {
-            source: Some(header.source_addr().into()),
-            destination: Some(header.destination_addr().into()),
-            protocol: Some(protocol.0),
+            source: Some(Ipv4Addr::new(s0, s1, s2, s3).into()),
+            destination: Some(Ipv4Addr::new(d0, d1, d2, d3).into()),
+            protocol: Some(protocol),
             ports: payload.first_chunk().filter(|_| has_ports).copied().map(ports),
-            is_fragment: header.is_fragmenting_payload(),
+            // Further fragments follow, or others came before.
+            is_fragment: fragment & (OFFSET | MORE_FRAGMENTS) != 0,
+            payload_at: header_len,
         })
     }
 
     /// The headers of any packet.
     fn of_any(packet: &[u8]) -> Self {
         let Ok((ip, _)) = LaxIpSlice::from_slice(packet) else { return Self::default() };
-        let offset = match &ip {
-            LaxIpSlice::Ipv4(ipv4) => Some(ipv4.header().fragments_offset()),
+        let (offset, payload_at) = match &ip {
+            LaxIpSlice::Ipv4(ipv4) => {
+                let authentication = ipv4.extensions().auth;
+                let extension_len = authentication.map_or(0, |header| header.slice().len());
+                let header = ipv4.header();
+                (Some(header.fragments_offset()), header.slice().len() + extension_len)
+            }
             LaxIpSlice::Ipv6(ipv6) => {
-                whole(ipv6.extensions()).find_map(|extension| match extension {
+                let extensions = ipv6.extensions();
+                let offset = whole(extensions).find_map(|extension| match extension {
                     Ipv6ExtensionSlice::Fragment(fragment) => Some(fragment.fragment_offset()),
                     _ => None,
-                })
+                });
+                (offset, ipv6.header().slice().len() + extensions.slice().len())
             }
         };
         let payload = ip.payload();
@@ -66,9 +84,16 @@ impl Headers {
             protocol: Some(payload.ip_number.0),
             ports: payload.payload.first_chunk().filter(|_| has_ports).copied().map(ports),
             is_fragment: payload.fragmented,
+            payload_at,
         }
     }
 }
+
+/// In the field of an IPv4 header about fragments: where in the whole this one is, in units of 8 bytes.
+const OFFSET: u16 = 0x1fff;
+
+/// In the same field: others follow.
+const MORE_FRAGMENTS: u16 = 0x2000;
 
 /// The ports at the start of a header of TCP or UDP: source and destination.
 fn ports([a, b, c, d]: [u8; 4]) -> (u16, u16) {
@@ -95,6 +120,7 @@ fn whole<'a>(extensions: &Ipv6ExtensionsSlice<'a>) -> impl Iterator<Item = Ipv6E
 
 #[cfg(test)]
 mod tests {
+    use etherparse::{LaxNetSlice, LaxSlicedPacket};
     use proptest::prelude::*;
 
     use super::*;
@@ -147,6 +173,49 @@ mod tests {
                 let packet = &packet[..len];
                 prop_assert_eq!(Headers::of(packet), Headers::of_any(packet));
             }
+        }
+
+        /// What follows the headers is where etherparse finds it, for any chain of extension headers of either family.
+        #[test]
+        fn a_payload_is_where_etherparse_has_it(
+            is_ipv6 in any::<bool>(),
+            chain in proptest::collection::vec(
+                (prop_oneof![Just(0_u8), Just(43), Just(44), Just(51), Just(60), any::<u8>()], 0..3_u8),
+                0..4,
+            ),
+            last in prop_oneof![Just(6_u8), Just(17), any::<u8>()],
+            rest in proptest::collection::vec(any::<u8>(), 0..40),
+            cut in 0..120_usize,
+        ) {
+            let mut carried = Vec::new();
+            let mut kinds = chain.iter().map(|(kind, _)| *kind).chain([last]);
+            let first = kinds.next().unwrap();
+            for ((_, units), next) in chain.iter().zip(kinds) {
+                carried.extend([next, *units, 0, 0, 0, 0, 0, 0]);
+                carried.extend(vec![0; usize::from(*units) * 8]);
+            }
+            carried.extend(&rest);
+            let mut packet = if is_ipv6 {
+                ipv6(first, &carried)
+            } else {
+                let total_len = u8::try_from(20 + carried.len()).unwrap();
+                let header = [0x45, 0, 0, total_len, 0, 0, 0, 0, 64, first, 0, 0];
+                [&header[..], &[10, 0, 0, 1, 10, 0, 0, 2], &carried].concat()
+            };
+            packet.truncate(packet.len().saturating_sub(cut).max(1));
+            let headers = Headers::of(&packet);
+            let Ok(sliced) = LaxSlicedPacket::from_ip(&packet) else {
+                prop_assert_eq!(headers, Headers::default());
+                return Ok(());
+            };
+            let payload = match &sliced.net {
+                Some(LaxNetSlice::Ipv4(ipv4)) => ipv4.payload(),
+                Some(LaxNetSlice::Ipv6(ipv6)) => ipv6.payload(),
+                other => panic!("{other:?}"),
+            };
+            prop_assert_eq!(headers.protocol, Some(payload.ip_number.0));
+            prop_assert_eq!(headers.is_fragment, payload.fragmented);
+            prop_assert_eq!(&packet[headers.payload_at..], payload.payload);
         }
     }
 }

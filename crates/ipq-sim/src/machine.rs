@@ -20,7 +20,7 @@ use crate::ip_queue::IpQueues;
 use crate::memory::Memory;
 use crate::netlink::{SocketKey, Sockets, UNBOUND};
 use crate::nfqueue::Nfqueues;
-use crate::packet::{Packet, Parts, Position};
+use crate::packet::{Packet, Position};
 use crate::record::Datagram;
 use crate::replay::Replays;
 use crate::route::Routes;
@@ -226,9 +226,8 @@ impl Machine {
     /// Remembers that a packet came in by a device, or was made here.
     pub(crate) fn note_entered(&mut self, packet: &Packet, device: Option<DeviceIndex>) {
         let device = self.devices.name(device);
-        let Parts { number, family, data, .. } = &**packet;
-        let (packet, family, len) = (*number, *family, data.len());
-        self.note(TraceEvent::Entered { packet, family, len, device });
+        let (family, len) = (packet.family, packet.data().len());
+        self.note(TraceEvent::Entered { packet: packet.number, family, len, device });
     }
 
     /// Adds a device and the ways to what it reaches.
@@ -312,7 +311,7 @@ impl Machine {
                 mark: packet.mark,
                 input_device: self.devices.name(packet.input),
                 output_device: self.devices.name(packet.output),
-                data: core::mem::take(&mut packet.data),
+                data: core::mem::take(packet.data_mut()),
             });
         }
         self.memory.keep(packet);

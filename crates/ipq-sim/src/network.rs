@@ -52,9 +52,9 @@ impl Machine {
 
     /// A packet is sent by this host.
     pub(crate) fn send_packet(&mut self, mut packet: Packet) {
-        let headers = Headers::of(&packet.data);
-        packet.output = Some(self.routes.out_to(headers.destination));
-        if headers.is_fragment {
+        let Headers { destination, is_fragment, .. } = *packet.headers();
+        packet.output = Some(self.routes.out_to(destination));
+        if is_fragment {
             // Whoever fragments a packet writes this field; for others it is still empty at LOCAL_OUT.
             packet.hw_protocol = packet.family.ether_type();
         }
@@ -96,8 +96,8 @@ impl Machine {
     fn leave_hook(&mut self, mut packet: Packet, hook: Hook) -> Option<(Packet, Hook)> {
         match hook {
             Hook::PreRouting => {
-                let headers = Headers::of(&packet.data);
-                packet.output = headers.destination.and_then(|to| self.routes.device(to));
+                let destination = packet.headers().destination;
+                packet.output = destination.and_then(|to| self.routes.device(to));
                 if packet.output.is_none() {
                     // Fragments of IPv6 are put together by what comes behind the hook.
                     let packet = match packet.family {
@@ -106,12 +106,12 @@ impl Machine {
                     };
                     return Some((packet, Hook::LocalIn));
                 }
-                if let Err(reason) = spend_hop(packet.family, &mut packet.data) {
+                if let Err(reason) = spend_hop(packet.family, packet.data_mut()) {
                     self.finish(packet, Fate::Dropped(reason));
                     return None;
                 }
                 if packet.family == Family::Ipv4 {
-                    packet.priority = priority_of_service(&packet.data);
+                    packet.priority = priority_of_service(packet.data());
                 }
                 Some((packet, Hook::Forward))
             }
@@ -135,13 +135,12 @@ impl Machine {
     /// Puts the fragments for this host together: what comes of one is the whole packet, once it is there.
     ///
     /// Those of a capture are left as they are, since it may well lack others.
-    fn reassemble(&mut self, packet: Packet) -> Option<Packet> {
-        let is_fragment = Headers::of(&packet.data).is_fragment;
-        if !is_fragment || packet.checksums == Checksums::Verified {
+    fn reassemble(&mut self, mut packet: Packet) -> Option<Packet> {
+        if !packet.headers().is_fragment || packet.checksums == Checksums::Verified {
             return Some(packet);
         }
         let now = self.now();
-        let fragment = packet.data.clone();
+        let fragment = packet.data().to_vec();
         match self.reassembly.add(now, &fragment, packet) {
             Added::Whole(data, mut fragments) => {
                 // The first of them to come stands for the whole.
@@ -149,7 +148,7 @@ impl Machine {
                 for fragment in fragments {
                     self.finish(fragment, Fate::Reassembled);
                 }
-                whole.data = data;
+                *whole.data_mut() = data;
                 Some(whole)
             }
             Added::Waits => {
@@ -177,7 +176,7 @@ impl Machine {
             return self.finish(packet, Fate::Dropped(Reason::DeviceDown));
         }
         let mtu = self.devices.mtu(device);
-        if packet.data.len() > mtu && packet.checksums == Checksums::Unverified {
+        if packet.data().len() > mtu && packet.checksums == Checksums::Unverified {
             return self.transmit_fragments(packet, mtu);
         }
         if device == LOOPBACK {
@@ -193,7 +192,7 @@ impl Machine {
     fn transmit_fragments(&mut self, packet: Packet, mtu: usize) {
         let identification = u32::try_from(packet.number % (1 << 32)).unwrap_or_default();
         let (family, is_own) = (packet.family, packet.input.is_none());
-        let Some(parts) = fragments(family, &packet.data, mtu, identification, is_own) else {
+        let Some(parts) = fragments(family, packet.data(), mtu, identification, is_own) else {
             return self.finish(packet, Fate::Dropped(Reason::TooLong));
         };
         for part in parts {
@@ -210,11 +209,11 @@ impl Machine {
 
     /// A packet reaches its receiver, who looks at all of it: this host or, by a device, the one at the other end.
     fn deliver(&mut self, mut packet: Packet, device: Option<DeviceIndex>) {
-        if let Err(reason) = check_ip(&mut packet).and_then(|()| check_transport(&packet)) {
+        if let Err(reason) = check_ip(&mut packet).and_then(|()| check_transport(&mut packet)) {
             return self.finish(packet, Fate::Dropped(reason));
         }
         if !self.endpoints.is_empty()
-            && let Some(destination) = Headers::of(&packet.data).destination
+            && let Some(destination) = packet.headers().destination
         {
             match device {
                 None => self.arrive_here(&packet, destination),

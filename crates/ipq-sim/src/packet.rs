@@ -7,6 +7,7 @@ use ipq_proto::{EtherType, Family, HardwareAddress, HardwareType, Hook};
 use crate::capture::Timestamp;
 use crate::device::DeviceIndex;
 use crate::extras::Rare;
+use crate::headers::Headers;
 
 /// A packet inside the kernel. It is moved, never copied, so that it can end only once.
 ///
@@ -21,8 +22,6 @@ pub(crate) struct Parts {
     /// Counts the packets that entered this kernel, from 1.
     pub(crate) number: u64,
     pub(crate) family: Family,
-    /// The packet from its IP header on.
-    pub(crate) data: Vec<u8>,
     pub(crate) mark: u32,
     /// In queueing disciplines.
     pub(crate) priority: u32,
@@ -37,6 +36,12 @@ pub(crate) struct Parts {
     pub(crate) owner: Option<(u32, u32)>,
     /// What few packets have.
     pub(crate) rare: Option<Box<Rare>>,
+    /// The packet from its IP header on.
+    data: Vec<u8>,
+    /// What its headers say, once somebody has looked.
+    headers: Option<Headers>,
+    /// Whether the IP header has been found right.
+    is_sound: bool,
 }
 
 /// The memory of a packet that has ended.
@@ -65,7 +70,6 @@ impl Packet {
         let parts = Parts {
             number,
             family,
-            data,
             mark: 0,
             priority: 0,
             timestamp: None,
@@ -76,6 +80,9 @@ impl Packet {
             checksums: Checksums::Unverified,
             owner: None,
             rare: None,
+            data,
+            headers: None,
+            is_sound: false,
         };
         Self(match memory {
             Some(Spent(mut memory)) => {
@@ -105,6 +112,36 @@ impl Deref for Packet {
 impl DerefMut for Packet {
     fn deref_mut(&mut self) -> &mut Parts {
         &mut self.0
+    }
+}
+
+/// The bytes, and what is known of them until they change.
+impl Parts {
+    /// The packet from its IP header on.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn data_mut(&mut self) -> &mut Vec<u8> {
+        self.headers = None;
+        self.is_sound = false;
+        &mut self.data
+    }
+
+    /// What its headers say.
+    pub(crate) fn headers(&mut self) -> &Headers {
+        self.headers.get_or_insert_with(|| Headers::of(&self.data))
+    }
+
+    /// Whether the IP header was found right, and the bytes are as they were then.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.is_sound
+    }
+
+    /// The IP header is right.
+    pub(crate) fn set_sound(&mut self) {
+        self.is_sound = true;
     }
 }
 

@@ -112,7 +112,7 @@ impl Machine {
         }
         if replacement.is_some() && position.hook == Hook::LocalOut {
             // It may go elsewhere now.
-            packet.output = Some(self.routes.out(&packet.data));
+            packet.output = Some(self.routes.out_to(packet.headers().destination));
         }
         match action(verdict) {
             Verdict::Accept => self.walk(packet, position.next_function()),
@@ -254,11 +254,12 @@ pub(crate) const fn action(verdict: Verdict) -> Verdict {
 
 /// Replaces the bytes of a packet.
 fn replace(packet: &mut Packet, replacement: &[u8]) -> Result<(), Reason> {
-    if replacement.len() > packet.data.len().max(MAX_PACKET_LEN) {
+    if replacement.len() > packet.data().len().max(MAX_PACKET_LEN) {
         return Err(Reason::ReplacementTooLong);
     }
-    packet.data.clear();
-    packet.data.extend_from_slice(replacement);
+    let data = packet.data_mut();
+    data.clear();
+    data.extend_from_slice(replacement);
     packet.checksums = Checksums::Unverified;
     Ok(())
 }

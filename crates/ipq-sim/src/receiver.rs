@@ -3,69 +3,76 @@
 //! `ip_queue` repairs nothing, so a packet that a program replaced is looked at here, in full, before it is
 //! delivered (spec/ip_queue-kernel.md, "A verdict takes effect").
 
+use core::cmp::Ordering;
+use core::net::IpAddr;
+
+use etherparse::IpNumber;
 use etherparse::checksum::Sum16BitWords;
-use etherparse::{IpNumber, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket};
 use ipq_proto::Family;
 
 use crate::fate::Reason;
+use crate::headers::Headers;
 use crate::packet::{Checksums, Packet};
 
 /// Checks the IP header of `packet`, and cuts off what lies behind the length it gives.
 pub(crate) fn check_ip(packet: &mut Packet) -> Result<(), Reason> {
-    if packet.checksums == Checksums::Verified {
+    if packet.checksums == Checksums::Verified || packet.is_sound() {
         return Ok(());
     }
     let len = match packet.family {
-        Family::Ipv4 => ipv4_len(&packet.data)?,
-        Family::Ipv6 => ipv6_len(&packet.data)?,
+        Family::Ipv4 => ipv4_len(packet.data())?,
+        Family::Ipv6 => ipv6_len(packet.data())?,
     };
-    if packet.data.len() < len {
-        return Err(Reason::Short);
+    match packet.data().len().cmp(&len) {
+        Ordering::Less => return Err(Reason::Short),
+        Ordering::Equal => (),
+        Ordering::Greater => packet.data_mut().truncate(len),
     }
-    packet.data.truncate(len);
+    packet.set_sound();
     Ok(())
 }
 
 /// Checks the transport header of `packet`, whose IP header has been checked.
 ///
 /// A fragment is not checked: its checksum covers the whole.
-pub(crate) fn check_transport(packet: &Packet) -> Result<(), Reason> {
+pub(crate) fn check_transport(packet: &mut Packet) -> Result<(), Reason> {
     if packet.checksums == Checksums::Verified {
         return Ok(());
     }
-    let sliced = LaxSlicedPacket::from_ip(&packet.data).map_err(|_| Reason::Malformed)?;
-    let (payload, pseudo_header) = match &sliced.net {
-        Some(LaxNetSlice::Ipv4(ipv4)) => {
-            let header = ipv4.header();
-            let addresses =
-                Sum16BitWords::new().add_4bytes(header.source()).add_4bytes(header.destination());
-            (ipv4.payload(), addresses)
-        }
-        Some(LaxNetSlice::Ipv6(ipv6)) => {
-            let header = ipv6.header();
-            let addresses =
-                Sum16BitWords::new().add_16bytes(header.source()).add_16bytes(header.destination());
-            (ipv6.payload(), addresses)
-        }
-        _ => return Err(Reason::Malformed),
+    let Headers { source, destination, protocol, is_fragment, payload_at, .. } = *packet.headers();
+    let (Some(source), Some(destination), Some(protocol)) = (source, destination, protocol) else {
+        return Err(Reason::Malformed);
     };
-    if payload.fragmented { Ok(()) } else { check_payload(packet.family, payload, pseudo_header) }
+    if is_fragment {
+        return Ok(());
+    }
+    // Nothing lies behind the length that the IP header gives any more.
+    let payload = packet.data().get(payload_at..).ok_or(Reason::Short)?;
+    let addresses = add_address(add_address(Sum16BitWords::new(), source), destination);
+    check_payload(packet.family, IpNumber(protocol), payload, addresses)
+}
+
+fn add_address(mut sum: Sum16BitWords, address: IpAddr) -> Sum16BitWords {
+    match address {
+        IpAddr::V4(address) => sum.add_4bytes(address.octets()),
+        IpAddr::V6(address) => sum.add_16bytes(address.octets()),
+    }
 }
 
 fn check_payload(
     family: Family,
-    payload: &LaxIpPayloadSlice<'_>,
+    protocol: IpNumber,
+    bytes: &[u8],
     addresses: Sum16BitWords,
 ) -> Result<(), Reason> {
-    let bytes = payload.payload;
     let with_pseudo_header = |bytes: &[u8]| {
         // A length above 65,535 is a jumbogram's; its upper half belongs to the sum as well.
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut sum = addresses;
-        sum = sum.add_4bytes(len).add_2bytes([0, payload.ip_number.0]);
+        sum = sum.add_4bytes(len).add_2bytes([0, protocol.0]);
         verify(&sum.add_slice(bytes))
     };
-    match (payload.ip_number, family) {
+    match (protocol, family) {
         (IpNumber::UDP, _) => match (udp_datagram(family, bytes)?, family) {
             ((_, [0, 0]), Family::Ipv4) => Ok(()),
             ((_, [0, 0]), Family::Ipv6) => Err(Reason::TransportChecksum),

@@ -209,7 +209,7 @@ impl Match {
             && (!self.looks_inside() || self.matches_headers(&Headers::of(packet)))
     }
 
-    fn matches(&self, packet: &Packet, hook: Hook, devices: &Devices) -> bool {
+    fn matches(&self, packet: &mut Packet, hook: Hook, devices: &Devices) -> bool {
         // A packet that is about to leave has no input device any more, as far as rules go.
         let input = packet.input.filter(|_| hook != Hook::PostRouting);
         let device = |wanted: &Option<String>, index: Option<DeviceIndex>| {
@@ -220,7 +220,7 @@ impl Match {
             && self.not_mark.is_none_or(|mark| mark != packet.mark)
             && device(&self.input_device, input)
             && device(&self.output_device, packet.output)
-            && (!self.looks_inside() || self.matches_headers(&Headers::of(&packet.data)))
+            && (!self.looks_inside() || self.matches_headers(packet.headers()))
     }
 
     /// Whether the packet's headers matter at all: most rules do without the work of reading them.
@@ -337,12 +337,12 @@ impl Rules {
     }
 
     /// The queue among `first` to `last` that packets between these two addresses go to, in either direction.
-    fn balance(&self, packet: &Packet, first: u16, last: u16) -> u16 {
+    fn balance(&self, packet: &mut Packet, first: u16, last: u16) -> u16 {
         let queues = u64::from(last.saturating_sub(first)) + 1;
         if queues == 1 {
             return first;
         }
-        let Headers { source, destination, protocol, .. } = Headers::of(&packet.data);
+        let Headers { source, destination, protocol, .. } = *packet.headers();
         let ends = if source < destination { (source, destination) } else { (destination, source) };
         let mut hasher = FxHasher::default();
         (self.seed, ends, protocol).hash(&mut hasher);

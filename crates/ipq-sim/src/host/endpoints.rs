@@ -108,7 +108,7 @@ impl Machine {
         if self.endpoints.answers_here
             && let Some(endpoint) = self.local_endpoint(destination)
         {
-            self.arrive(endpoint, &packet.data, Clock::ZERO);
+            self.arrive(endpoint, packet.data(), Clock::ZERO);
         }
     }
 
@@ -122,7 +122,7 @@ impl Machine {
         let Some(index) = self.endpoints.find(destination) else { return };
         match self.endpoints.get(index).place {
             Place::Beyond { device: its, .. } if its == device => {
-                self.arrive(index, &packet.data, self.devices.latency(device));
+                self.arrive(index, packet.data(), self.devices.latency(device));
             }
             _ => (),
         }

@@ -152,7 +152,7 @@ fn announce(
         hw_protocol: packet.hw_protocol,
         hw_type: link.hw_type,
         hw_address: link.address,
-        payload: copied(mode, &packet.data),
+        payload: copied(mode, packet.data()),
     };
     packet_message(model, &message, buffer);
 }

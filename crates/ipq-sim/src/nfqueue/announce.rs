@@ -88,9 +88,10 @@ fn describe(
 ) -> wire::Packet<'_> {
     let (payload, packet_len) = match mode {
         CopyMode::Packet { range } => {
-            let payload = packet.data.get(..range as usize).unwrap_or(&packet.data);
-            let is_cut = payload.len() < packet.data.len();
-            (Some(payload), is_cut.then(|| u32::try_from(packet.data.len()).unwrap_or(u32::MAX)))
+            let data = packet.data();
+            let payload = data.get(..range as usize).unwrap_or(data);
+            let is_cut = payload.len() < data.len();
+            (Some(payload), is_cut.then(|| u32::try_from(data.len()).unwrap_or(u32::MAX)))
         }
         CopyMode::None | CopyMode::Metadata => (None, None),
     };

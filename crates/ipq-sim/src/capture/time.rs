@@ -44,7 +44,12 @@ impl Timestamp {
     /// The time `duration` later, or the last one there is.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        Self::of_total(self.total() + total_of(duration))
+        // Both are below a second, so that one second at most is carried.
+        let nanoseconds = self.nanoseconds + duration.subsec_nanos();
+        let carried = nanoseconds.checked_sub(NANOS_PER_SECOND);
+        let seconds = self.seconds.checked_add_unsigned(duration.as_secs());
+        let seconds = seconds.and_then(|seconds| seconds.checked_add(carried.is_some().into()));
+        Self { seconds: seconds.unwrap_or(i64::MAX), nanoseconds: carried.unwrap_or(nanoseconds) }
     }
 
     /// The time `duration` earlier, or the first one there is.
@@ -199,5 +204,20 @@ mod tests {
         assert_eq!(Timestamp::new(0, NANOS_PER_SECOND), None);
         let ends = (Timestamp::new(i64::MIN, 0).unwrap(), Timestamp::new(i64::MAX, 0).unwrap());
         assert_eq!(ends.1.since(ends.0), Some(Duration::from_secs(u64::MAX)));
+    }
+
+    #[test]
+    fn adds_as_the_total_says() {
+        let seconds = [i64::MIN, -2, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        let durations = [0, 1, 2, i64::MAX as u64, 1 << 63, u64::MAX];
+        let fractions = [0, 1, 500_000_000, 999_999_999];
+        for (seconds, nanoseconds) in seconds.iter().flat_map(|s| fractions.map(|f| (*s, f))) {
+            for (more, fraction) in durations.iter().flat_map(|s| fractions.map(|f| (*s, f))) {
+                let (time, duration) =
+                    (Timestamp { seconds, nanoseconds }, Duration::new(more, fraction));
+                let expected = Timestamp::of_total(time.total() + total_of(duration));
+                assert_eq!(time.saturating_add(duration), expected, "{time} + {duration:?}");
+            }
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! What happened in a kernel, event by event: [`TraceEvent`], and the [`Trace`] that keeps them.
 
 use core::fmt;
-use std::collections::VecDeque;
 
 use ipq_proto::{DeviceName, Family, Hook, Verdict};
 use ipq_sys::{Clock, Protocol};
@@ -240,31 +239,99 @@ fn text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::O
 const REMEMBERED: usize = 64;
 
 /// The events of a kernel: all since they were last taken or, where nobody asked for them, the last few.
-#[derive(Debug, Default)]
-pub(crate) struct Trace {
-    entries: VecDeque<TraceEntry>,
-    keeps_all: bool,
+#[derive(Debug)]
+pub(crate) enum Trace {
+    /// All of them.
+    All(Vec<TraceEntry>),
+    /// The last ones. When there are as many as are remembered, the next one takes the place of the oldest, which is at
+    /// `next`.
+    Last {
+        /// No more than are remembered.
+        entries: Vec<TraceEntry>,
+        /// Where the next one goes.
+        next: usize,
+    },
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::Last { entries: Vec::with_capacity(REMEMBERED), next: 0 }
+    }
 }
 
 impl Trace {
     /// Keeps all events from now on.
     pub(crate) fn keep_all(&mut self) {
-        self.keeps_all = true;
+        *self = Self::All(self.iter().copied().collect());
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, entry: TraceEntry) {
-        if !self.keeps_all && self.entries.len() == REMEMBERED {
-            self.entries.pop_front();
+        match self {
+            Self::All(entries) => entries.push(entry),
+            Self::Last { entries, next } => {
+                match entries.get_mut(*next) {
+                    Some(oldest) => *oldest = entry,
+                    None => entries.push(entry),
+                }
+                *next = (*next + 1) % REMEMBERED;
+            }
         }
-        self.entries.push_back(entry);
     }
 
     /// Takes the events, if all are kept.
     pub(crate) fn take(&mut self) -> Vec<TraceEntry> {
-        if self.keeps_all { self.entries.drain(..).collect() } else { Vec::new() }
+        match self {
+            Self::All(entries) => core::mem::take(entries),
+            Self::Last { .. } => Vec::new(),
+        }
     }
 
+    /// The events in the order in which they happened.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &TraceEntry> {
-        self.entries.iter()
+        let (newer, older) = match self {
+            Self::All(entries) => (&entries[..], &[][..]),
+            Self::Last { entries, next } => {
+                entries.split_at_checked(*next).unwrap_or((entries, &[]))
+            }
+        };
+        older.iter().chain(newer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(packet: u64) -> TraceEntry {
+        TraceEntry { time: Clock::ZERO, event: TraceEvent::Hook { packet, hook: Hook::LocalIn } }
+    }
+
+    /// The packets of the events that are remembered.
+    fn packets(trace: &Trace) -> Vec<u64> {
+        trace.iter().filter_map(|entry| entry.event.packet()).collect()
+    }
+
+    #[test]
+    fn remembers_the_last_events_in_order() {
+        let mut trace = Trace::default();
+        for count in 1..=3 * REMEMBERED as u64 {
+            trace.push(entry(count));
+            let first = count.saturating_sub(REMEMBERED as u64) + 1;
+            assert_eq!(packets(&trace), (first..=count).collect::<Vec<_>>());
+        }
+        assert_eq!(trace.take(), [], "nobody asked for them");
+    }
+
+    #[test]
+    fn keeps_all_events_where_somebody_asked_for_them() {
+        let mut trace = Trace::default();
+        trace.keep_all();
+        let all: Vec<_> = (0..3 * REMEMBERED as u64).map(entry).collect();
+        for entry in &all {
+            trace.push(*entry);
+        }
+        assert!(trace.iter().eq(&all));
+        assert_eq!((trace.take(), trace.take()), (all, Vec::new()));
     }
 }

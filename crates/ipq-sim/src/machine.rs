@@ -159,8 +159,10 @@ impl Machine {
             Deadline::At(time) => Some(time.max(self.clock)),
             Deadline::Never => None,
         };
-        self.forget_what_is_off();
-        if let Some((time, event)) = self.agenda.take(self.clock, limit) {
+        while let Some((time, event)) = self.agenda.take(self.clock, limit) {
+            if self.is_off(&event, time) {
+                continue;
+            }
             if time < self.clock {
                 self.violated("time runs back");
             }
@@ -181,22 +183,21 @@ impl Machine {
 
     /// When the next thing is to happen by itself.
     pub(crate) fn next_event(&mut self) -> Option<Clock> {
-        self.forget_what_is_off();
-        self.agenda.next(self.clock).map(|(time, _)| time)
-    }
-
-    /// Takes out of the agenda what comes next and has no meaning any more, so that no time passes for it.
-    fn forget_what_is_off(&mut self) {
         while let Some((time, event)) = self.agenda.next(self.clock) {
-            let is_off = match event {
-                Event::Poll(endpoint) => !self.endpoints.is_due(*endpoint, time),
-                Event::Expire => self.reassembly.next_end().is_none_or(|end| end > time),
-                _ => false,
-            };
-            if !is_off {
-                break;
+            if !self.is_off(event, time) {
+                return Some(time);
             }
             self.agenda.take(self.clock, None);
+        }
+        None
+    }
+
+    /// Whether what was planned for `time` has no meaning any more, so that no time passes for it.
+    fn is_off(&self, event: &Event, time: Clock) -> bool {
+        match event {
+            Event::Poll(endpoint) => !self.endpoints.is_due(*endpoint, time),
+            Event::Expire => self.reassembly.next_end().is_none_or(|end| end > time),
+            _ => false,
         }
     }
 
@@ -266,21 +267,31 @@ impl Machine {
         fits
     }
 
-    /// Takes the next message of a socket into `buffer`; `None` if nothing waits.
+    /// Takes the next message of a socket into `buffer`, waiting for it until `deadline`: meanwhile the kernel runs.
     ///
     /// # Errors
     ///
     /// `EBADF` if the program was killed.
-    pub(crate) fn receive_message(
+    pub(crate) fn receive(
         &mut self,
         key: SocketKey,
         buffer: &mut [u8],
-    ) -> Result<Option<Received>, Errno> {
-        let socket = self.sockets.get(key);
-        if socket.is_detached {
-            return Err(Errno::EBADF);
+        deadline: Deadline,
+    ) -> Result<Received, Errno> {
+        loop {
+            let socket = self.sockets.get(key);
+            if socket.is_detached {
+                return Err(Errno::EBADF);
+            }
+            if let Some(received) = socket.receive(buffer, &mut self.memory.messages) {
+                return Ok(received);
+            }
+            match self.step(deadline) {
+                Stepped::Progressed => (),
+                Stepped::TimedOut => return Ok(Received::TimedOut),
+                Stepped::Ended => return Ok(Received::Ended),
+            }
         }
-        Ok(socket.receive(buffer, &mut self.memory.messages))
     }
 
     /// Sends a message to the socket that is bound to a port id; says whether there is one and it had room.

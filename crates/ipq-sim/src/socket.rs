@@ -7,8 +7,8 @@ use std::os::fd::BorrowedFd;
 use ipq_proto::ip_queue::Timestamp;
 use ipq_proto::{DataModel, Errno};
 use ipq_sys::{
-    Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received, Stepped,
-    Transport,
+    Batch, Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received,
+    Stepped, Transport,
 };
 
 use crate::kernel::Kernel;
@@ -89,29 +89,43 @@ impl Socket {
 
 impl Transport for Socket {
     fn send(&mut self, parts: &[IoSlice<'_>]) -> Result<(), Error> {
-        self.datagram.clear();
-        for part in parts {
-            self.datagram.extend_from_slice(part);
-        }
-        let sent = self.kernel.lock().datagram_from_user(self.key, &self.datagram);
+        let Self { kernel, key, datagram, .. } = self;
+        let whole = match parts {
+            [whole] => whole,
+            parts => {
+                datagram.clear();
+                for part in parts {
+                    datagram.extend_from_slice(part);
+                }
+                datagram.as_slice()
+            }
+        };
+        let sent = kernel.lock().datagram_from_user(*key, whole);
         sent.map_err(|errno| self.failed(Operation::Send, errno))
     }
 
-    fn receive(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<Received, Error> {
+    fn send_many(&mut self, datagrams: &[IoSlice<'_>]) -> Result<usize, Error> {
         let mut machine = self.kernel.lock();
-        loop {
-            let received = machine.receive_message(self.key, buffer);
-            if let Some(received) =
-                received.map_err(|errno| self.failed(Operation::Receive, errno))?
-            {
-                return Ok(received);
-            }
-            match machine.step(deadline) {
-                Stepped::Progressed => (),
-                Stepped::TimedOut => return Ok(Received::TimedOut),
-                Stepped::Ended => return Ok(Received::Ended),
+        for (sent, datagram) in datagrams.iter().enumerate() {
+            match machine.datagram_from_user(self.key, datagram) {
+                Ok(()) => (),
+                Err(errno) if sent == 0 => return Err(self.failed(Operation::Send, errno)),
+                Err(_) => return Ok(sent),
             }
         }
+        Ok(datagrams.len())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<Received, Error> {
+        let received = self.kernel.lock().receive(self.key, buffer, deadline);
+        received.map_err(|errno| self.failed(Operation::Receive, errno))
+    }
+
+    fn receive_many(&mut self, batch: &mut Batch, deadline: Deadline) -> Result<(), Error> {
+        let mut machine = self.kernel.lock();
+        let filled =
+            batch.fill(deadline, |buffer, deadline| machine.receive(self.key, buffer, deadline));
+        filled.map_err(|errno| self.failed(Operation::Receive, errno))
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

@@ -1,12 +1,13 @@
 //! Room for several datagrams: [`Batch`].
 
-use crate::Received;
+use crate::{Deadline, Received};
 
 /// Buffers for what one [`receive_many`](crate::Transport::receive_many) brings, allocated once and used again.
 #[derive(Debug)]
 pub struct Batch {
     storage: Vec<u8>,
     slot_len: usize,
+    slots: usize,
     outcomes: Vec<Received>,
 }
 
@@ -19,12 +20,12 @@ impl Batch {
     pub fn new(slots: usize, slot_len: usize) -> Self {
         assert!(slots > 0 && slot_len > 0, "a batch needs room for a datagram");
         let len = slots.checked_mul(slot_len).expect("batch size overflows");
-        Self { storage: vec![0; len], slot_len, outcomes: Vec::with_capacity(slots) }
+        Self { storage: vec![0; len], slot_len, slots, outcomes: Vec::with_capacity(slots) }
     }
 
     /// How many datagrams there is room for.
     pub fn slots(&self) -> usize {
-        self.storage.len() / self.slot_len
+        self.slots
     }
 
     /// How many outcomes there are.
@@ -46,13 +47,13 @@ impl Batch {
     pub fn iter(&self) -> impl Iterator<Item = (Received, &[u8])> {
         self.outcomes
             .iter()
-            .zip(self.storage.chunks_exact(self.slot_len))
+            .zip(self.storage.chunks(self.slot_len))
             .map(|(&outcome, slot)| (outcome, slot.get(..outcome.len_in_buffer()).unwrap_or(slot)))
     }
 
     /// The buffer for the next datagram; `None` when the batch is full.
     pub fn vacant(&mut self) -> Option<&mut [u8]> {
-        self.storage.chunks_exact_mut(self.slot_len).nth(self.outcomes.len())
+        self.storage.chunks_mut(self.slot_len).nth(self.outcomes.len())
     }
 
     /// Records what came of receiving into the [vacant](Self::vacant) buffer.
@@ -61,13 +62,46 @@ impl Batch {
     ///
     /// If the batch is full.
     pub fn push(&mut self, outcome: Received) {
-        assert!(self.outcomes.len() < self.slots(), "batch is full");
+        assert!(self.outcomes.len() < self.slots, "batch is full");
         self.outcomes.push(outcome);
+    }
+
+    /// Fills it with what `receive` puts into one buffer after the other, waiting for the first until `deadline` and for no
+    /// other: [`Transport::receive_many`](crate::Transport::receive_many) of who receives one datagram at a time.
+    ///
+    /// # Errors
+    ///
+    /// That of `receive`, if nothing was received before it.
+    pub fn fill<E>(
+        &mut self,
+        deadline: Deadline,
+        mut receive: impl FnMut(&mut [u8], Deadline) -> Result<Received, E>,
+    ) -> Result<(), E> {
+        self.clear();
+        let mut deadline = deadline;
+        while let Some(slot) = self.vacant() {
+            match receive(slot, deadline) {
+                Ok(Received::TimedOut | Received::Interrupted | Received::Ended)
+                    if !self.is_empty() =>
+                {
+                    break;
+                }
+                Ok(outcome) => self.push(outcome),
+                // A socket of no more use says so again; what came before must not be lost with it.
+                Err(_) if !self.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+            if !self.ends_with_message() {
+                break;
+            }
+            deadline = Deadline::Immediate;
+        }
+        Ok(())
     }
 
     /// The vacant buffers, for a transport that fills several at once.
     pub(crate) fn vacant_buffers(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        self.storage.chunks_exact_mut(self.slot_len).skip(self.outcomes.len())
+        self.storage.chunks_mut(self.slot_len).skip(self.outcomes.len())
     }
 
     /// The length of each buffer in bytes.

@@ -12,7 +12,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::syscall::{self, AT_ONCE, FEW, KERNEL, outcome};
-use crate::transport::{receive_each, send_each};
+use crate::transport::send_each;
 use crate::wait::{Polled, Waited};
 use crate::{
     Batch, Clock, Deadline, DeviceInfo, Error, KernelStatus, Operation, Protocol, Received,
@@ -235,7 +235,7 @@ impl Transport for NetlinkSocket {
 
     fn receive_many(&mut self, batch: &mut Batch, deadline: Deadline) -> Result<(), Error> {
         if !self.has_recvmmsg {
-            return receive_each(self, batch, deadline);
+            return batch.fill(deadline, |buffer, deadline| self.receive(buffer, deadline));
         }
         batch.clear();
         loop {
@@ -247,13 +247,13 @@ impl Transport for NetlinkSocket {
                 Ok(_) => return Ok(()),
                 Err(errno) if batch.is_empty() && syscall::is_missing(errno) => {
                     self.has_recvmmsg = false;
-                    return receive_each(self, batch, deadline);
+                    return batch.fill(deadline, |buffer, deadline| self.receive(buffer, deadline));
                 }
                 Err(errno) => self.without_message(errno),
             };
             let nothing = match nothing {
                 Ok(Some(Received::Overrun)) => Some(Received::Overrun),
-                // As in `receive_each`: only messages and `Overrun` come after messages.
+                // As in `Batch::fill`: only messages and `Overrun` come after messages.
                 _ if !batch.is_empty() => return Ok(()),
                 Ok(None) if deadline == Deadline::Immediate => Some(Received::TimedOut),
                 Ok(None) => self.wait(deadline)?,

@@ -51,7 +51,7 @@ pub trait Transport: fmt::Debug + Send {
     ///
     /// As [`receive`](Self::receive), if nothing was received before it.
     fn receive_many(&mut self, batch: &mut Batch, deadline: Deadline) -> Result<(), Error> {
-        receive_each(self, batch, deadline)
+        batch.fill(deadline, |buffer, deadline| self.receive(buffer, deadline))
     }
 
     /// A descriptor that becomes readable when a datagram waits, for poll(2) and its kin. A simulated kernel in
@@ -159,34 +159,6 @@ pub(crate) fn send_each<T: Transport + ?Sized>(
         }
     }
     Ok(datagrams.len())
-}
-
-/// [`Transport::receive_many`] with one call for each datagram.
-pub(crate) fn receive_each<T: Transport + ?Sized>(
-    transport: &mut T,
-    batch: &mut Batch,
-    deadline: Deadline,
-) -> Result<(), Error> {
-    batch.clear();
-    let mut deadline = deadline;
-    while let Some(slot) = batch.vacant() {
-        match transport.receive(slot, deadline) {
-            Ok(Received::TimedOut | Received::Interrupted | Received::Ended)
-                if !batch.is_empty() =>
-            {
-                break;
-            }
-            Ok(outcome) => batch.push(outcome),
-            // A socket of no more use says so again; what came before must not be lost with it.
-            Err(_) if !batch.is_empty() => break,
-            Err(error) => return Err(error),
-        }
-        if !batch.ends_with_message() {
-            break;
-        }
-        deadline = Deadline::Immediate;
-    }
-    Ok(())
 }
 
 /// What a kernel knows of one of its network devices.

@@ -2,14 +2,16 @@
 
 use core::ffi::c_int;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use ipq_proto::Errno;
 use ipq_sys::unix::{Answer, Call, Greeting, Opening, Request, Welcome};
 
+use crate::lock::Lock;
 use crate::parts::{Incoming, Outgoing};
 use crate::raw;
 use crate::setting::Setting;
+use crate::sync::AtomicU32;
 
 /// The lowest numbers that a control connection asks for, in turn: the first that are beyond select(2) and what programs
 /// use, and where fewer descriptors are allowed, others.
@@ -28,8 +30,8 @@ pub(crate) struct Control(NonNull<State>);
 /// no connection and no lock, whatever its parent's other threads were doing.
 #[repr(C)]
 struct State {
-    /// Whether a thread has the connection: 0 nobody, 1 one, 2 one, and others may wait for it.
-    lock: AtomicU32,
+    /// Had by the thread that has the connection.
+    lock: Lock,
     /// The descriptor; 0 if there is none.
     fd: AtomicI32,
     /// The cookie of what it is. If the descriptor has another one now, the program has closed ours.
@@ -163,11 +165,7 @@ struct Hold<'a> {
 impl<'a> Hold<'a> {
     fn new(state: &'a State) -> Self {
         let signals = Blocked::new();
-        if state.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            while state.lock.swap(2, Ordering::Acquire) != 0 {
-                raw::futex_wait(&state.lock, 2);
-            }
-        }
+        state.lock.take();
         Self { state, _signals: signals }
     }
 
@@ -207,8 +205,6 @@ impl<'a> Hold<'a> {
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        if self.state.lock.swap(0, Ordering::Release) == 2 {
-            raw::futex_wake(&self.state.lock);
-        }
+        self.state.lock.give_back();
     }
 }

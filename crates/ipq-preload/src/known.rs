@@ -5,9 +5,12 @@
 //! cookie is true for ever, and if it is forgotten, the server is asked again.
 
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use ipq_sys::Protocol;
+
+use crate::slots::Slots;
+use crate::sync::AtomicU64;
 
 /// What a socket is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,14 +52,13 @@ impl NetlinkFlag {
 }
 
 /// How many sockets are known at once. A power of two.
-const SLOTS: usize = 512;
+const COUNT: usize = 512;
 
-/// The bits of a slot that say what the socket is. Above them are its flags, and above these its cookie.
+/// The bits of a note that say what the socket is. Above them are its flags.
 const KIND_BITS: u32 = 6;
-const COOKIE_SHIFT: u32 = 12;
+const KIND: u64 = (1 << KIND_BITS) - 1;
 
-/// Each slot has a cookie and what that is, or 0, as no socket has the cookie 0.
-static SLOTS_BY_COOKIE: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
+static SOCKETS: Slots<COUNT> = Slots([const { AtomicU64::new(0) }; COUNT]);
 
 /// Whether this process may have a socket that is carried. Before that, nothing else is looked at.
 static MAY_BE: AtomicBool = AtomicBool::new(false);
@@ -78,48 +80,31 @@ pub(crate) fn expect_none() {
 
 /// What is known of the socket with this cookie.
 pub(crate) fn known(cookie: u64) -> Option<Kind> {
-    let word = slot(cookie).load(Ordering::Relaxed);
-    if word >> COOKIE_SHIFT != cookie || word == 0 {
-        return None;
-    }
-    unpack(word & ((1 << KIND_BITS) - 1))
+    unpack(SOCKETS.get(cookie)?)
 }
 
-/// Remembers what the socket with this cookie is, in place of another one. A cookie too large for a slot is not remembered.
+/// Remembers what the socket with this cookie is, in place of another one. A cookie too large for a note is not remembered.
 pub(crate) fn remember(cookie: u64, kind: Kind) {
     if kind != Kind::Foreign {
         expect_some();
     }
-    if cookie.leading_zeros() >= COOKIE_SHIFT {
-        slot(cookie).store(cookie << COOKIE_SHIFT | pack(kind), Ordering::Relaxed);
-    }
+    SOCKETS.put(cookie, pack(kind), !KIND);
 }
 
 /// Whether a flag of the socket with this cookie is on.
 pub(crate) fn has_flag(cookie: u64, NetlinkFlag(flag): NetlinkFlag) -> bool {
-    known(cookie).is_some() && slot(cookie).load(Ordering::Relaxed) & flag != 0
+    SOCKETS.get(cookie).is_some_and(|note| note & flag != 0)
 }
 
 /// Turns a flag of the socket with this cookie on or off.
 pub(crate) fn set_flag(cookie: u64, NetlinkFlag(flag): NetlinkFlag, is_on: bool) {
-    let _ = slot(cookie).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-        let word = Some(word).filter(|word| word >> COOKIE_SHIFT == cookie)?;
-        Some(if is_on { word | flag } else { word & !flag })
-    });
+    SOCKETS.change(cookie, |note| if is_on { note | flag } else { note & !flag });
 }
 
 /// The cookies of the netlink sockets that are known to be carried; some of them may be closed.
 pub(crate) fn carried_ones() -> impl Iterator<Item = u64> {
-    let words = SLOTS_BY_COOKIE.iter().map(|slot| slot.load(Ordering::Relaxed));
-    words.filter_map(|word| {
-        let cookie = word >> COOKIE_SHIFT;
-        matches!(known(cookie), Some(Kind::Carried { .. })).then_some(cookie)
-    })
-}
-
-fn slot(cookie: u64) -> &'static AtomicU64 {
-    let index = usize::try_from(cookie % SLOTS as u64).unwrap_or(0);
-    &SLOTS_BY_COOKIE[index]
+    let carried = |(_, note): &(u64, u64)| matches!(unpack(*note), Some(Kind::Carried { .. }));
+    SOCKETS.all().filter(carried).map(|(cookie, _)| cookie)
 }
 
 const FOREIGN: u64 = 1;
@@ -137,7 +122,8 @@ fn pack(kind: Kind) -> u64 {
     }
 }
 
-fn unpack(bits: u64) -> Option<Kind> {
+fn unpack(note: u64) -> Option<Kind> {
+    let bits = note & KIND;
     if bits == FOREIGN {
         return Some(Kind::Foreign);
     }
@@ -172,7 +158,7 @@ mod tests {
     fn forgets_rather_than_confuses() {
         let kind = Kind::Carried { protocol: Protocol::Firewall, is_dgram: false };
         remember(7, kind);
-        let same_slot = 7 + SLOTS as u64;
+        let same_slot = 7 + COUNT as u64;
         assert_eq!(known(same_slot), None);
         remember(same_slot, Kind::Foreign);
         assert_eq!((known(7), known(same_slot)), (None, Some(Kind::Foreign)));

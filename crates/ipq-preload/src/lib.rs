@@ -21,6 +21,7 @@ mod carried;
 mod control;
 mod files;
 mod known;
+mod lock;
 mod looking;
 mod memory;
 mod parts;
@@ -29,8 +30,10 @@ mod real;
 mod receiving;
 mod sending;
 mod setting;
+mod slots;
 mod sockets;
 mod start;
+mod sync;
 mod trace;
 
 mod waiting;

@@ -4,7 +4,6 @@ use core::ffi::c_int;
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::Ordering;
 use std::panic::catch_unwind;
-use std::sync::Arc;
 
 use ipq_proto::Errno;
 
@@ -12,6 +11,7 @@ use crate::error::{self, ErrorCode, Failure, report};
 use crate::handle::Handle;
 use crate::registry;
 use crate::session::Session;
+use crate::sync::Arc;
 
 /// What a function of C returns where it failed.
 pub(crate) trait Failed {

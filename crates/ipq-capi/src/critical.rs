@@ -2,15 +2,17 @@
 
 use core::cell::Cell;
 use core::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use ipq_proto::Errno;
 
 use crate::error::{ErrorCode, Failure};
+use crate::fork;
+use crate::sync::{Mutex, MutexGuard, of_thread};
 
-thread_local! {
+of_thread! {
     /// Whether this thread has a lock, or is about to take one.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    INSIDE: Cell<bool> = Cell::new(false);
 }
 
 /// A lock that this thread has, of which it never has two.
@@ -27,7 +29,7 @@ struct Inside;
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.set(false);
+        INSIDE.with(|inside| inside.set(false));
     }
 }
 
@@ -56,8 +58,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> Result<Locked<'_, T>, Failure> {
         let words = "called in a signal handler that came in the middle of another call of libipq";
         return Err(Failure::new(ErrorCode::Implementation, Errno(libc::EDEADLK), words));
     }
-    INSIDE.set(true);
+    INSIDE.with(|inside| inside.set(true));
     let inside = Inside;
+    fork::prepare_once();
     // A panic while it was held is of a call that has failed. What it left is the best there is.
     let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Locked { guard, _inside: inside })
@@ -65,5 +68,5 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> Result<Locked<'_, T>, Failure> {
 
 /// Whether this thread has a lock.
 pub(crate) fn is_inside() -> bool {
-    INSIDE.get()
+    INSIDE.with(Cell::get)
 }

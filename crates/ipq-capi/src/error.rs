@@ -6,6 +6,8 @@ use std::ffi::CString;
 
 use ipq_proto::Errno;
 
+use crate::sync::of_thread;
+
 /// The number of an error, as in `ipq_errmap`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(i32)]
@@ -160,24 +162,24 @@ impl core::fmt::Display for Detail {
     }
 }
 
-thread_local! {
+of_thread! {
     /// The number of the last error of this thread.
-    static CODE: Cell<c_int> = const { Cell::new(0) };
+    CODE: Cell<c_int> = Cell::new(0);
     /// What there is to say of it.
-    static DETAIL: RefCell<Detail> = const { RefCell::new(Detail::None) };
+    DETAIL: RefCell<Detail> = RefCell::new(Detail::None);
     /// What was said of it, which the caller of `ipq_errdetail` points to.
-    static SAID: RefCell<Option<CString>> = const { RefCell::new(None) };
+    SAID: RefCell<Option<CString>> = RefCell::new(None);
 }
 
 /// The number of the last error of this thread.
 pub(crate) fn last_code() -> c_int {
-    CODE.get()
+    CODE.with(Cell::get)
 }
 
 /// Makes `failure` this thread's last error, and `errno` what it says.
 pub(crate) fn report(failure: Failure) {
     let Failure { code, errno, detail } = failure;
-    CODE.set(code as c_int);
+    CODE.with(|place| place.set(code as c_int));
     // Not where a thread is ending, nor in a signal handler that came in between.
     let _ = DETAIL.try_with(|place| place.try_borrow_mut().map(|mut place| *place = detail));
     if let Some(Errno(errno)) = errno {

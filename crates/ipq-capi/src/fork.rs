@@ -6,16 +6,19 @@
 
 use core::cell::RefCell;
 use core::mem::{ManuallyDrop, transmute};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, TryLockError};
+use std::sync::{Once, PoisonError, TryLockError};
 
 use crate::critical;
 use crate::kernel::Kernel;
 use crate::registry::sessions;
 use crate::session::Session;
+use crate::simulated::{self, Known};
+use crate::sync::{Arc, Mutex, MutexGuard, of_thread};
 
 /// What the forking thread has locked.
 struct Locks {
     _sessions: MutexGuard<'static, Vec<Arc<Session>>>,
+    _simulated: Option<MutexGuard<'static, Known>>,
     kernels: Vec<KernelLock>,
 }
 
@@ -32,11 +35,11 @@ impl Drop for KernelLock {
     }
 }
 
-thread_local! {
-    static LOCKS: RefCell<Option<Locks>> = const { RefCell::new(None) };
+of_thread! {
+    LOCKS: RefCell<Option<Locks>> = RefCell::new(None);
 }
 
-/// Sees to it that every fork(2) from now on takes the locks.
+/// Sees to it that every fork(2) from now on takes the locks. To be called before the first one is taken.
 pub(crate) fn prepare_once() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -46,7 +49,7 @@ pub(crate) fn prepare_once() {
     });
 }
 
-extern "C" fn take() {
+pub(crate) extern "C" fn take() {
     // A fork in a signal handler that came while this thread has a lock: then nothing is waited for.
     let Some(sessions) = take_one(sessions()) else { return };
     let kernels = sessions.iter().filter_map(|session| {
@@ -57,10 +60,12 @@ extern "C" fn take() {
         Some(KernelLock { guard: ManuallyDrop::new(guard), _session: Arc::clone(session) })
     });
     let kernels = kernels.collect();
-    let _ = LOCKS.try_with(|locks| locks.replace(Some(Locks { _sessions: sessions, kernels })));
+    let simulated = take_one(simulated::known());
+    let all = Locks { _sessions: sessions, _simulated: simulated, kernels };
+    let _ = LOCKS.try_with(|locks| locks.replace(Some(all)));
 }
 
-extern "C" fn give_back() {
+pub(crate) extern "C" fn give_back() {
     let _ = LOCKS.try_with(|locks| locks.take().map(|locks| drop(locks.kernels)));
 }
 

@@ -21,13 +21,17 @@ pub mod fuzzing;
 mod handle;
 mod kernel;
 mod message;
+#[cfg(all(test, ipq_loom))]
+mod models;
 mod open;
 mod registry;
 mod send;
 mod session;
+mod shared;
 mod simulated;
 mod sorter;
 mod statistics;
+mod sync;
 mod text;
 mod wait;
 

@@ -1,17 +1,17 @@
 //! The sessions that are open, by the address of their handle: a pointer that is not here is no handle.
 
-use std::sync::{Arc, Mutex};
-
 use ipq_proto::{Errno, Family};
 
 use crate::critical::lock;
 use crate::error::{ErrorCode, Failure};
-use crate::fork;
 use crate::handle::Handle;
 use crate::session::{Opened, Session};
+use crate::sync::{Arc, Mutex, locked};
 
-/// Few, so that looking at all of them is the quickest way.
-static SESSIONS: Mutex<Vec<Arc<Session>>> = Mutex::new(Vec::new());
+locked! {
+    /// Few, so that looking at all of them is the quickest way.
+    SESSIONS: Vec<Arc<Session>> = Vec::new()
+}
 
 /// The session of a handle.
 pub(crate) fn find(handle: *const Handle) -> Result<Option<Arc<Session>>, Failure> {
@@ -21,7 +21,6 @@ pub(crate) fn find(handle: *const Handle) -> Result<Option<Arc<Session>>, Failur
 
 /// Takes in a session, whose handle is good from here on.
 pub(crate) fn add(session: Session) -> Result<*mut Handle, Failure> {
-    fork::prepare_once();
     let handle = session.handle();
     lock(&SESSIONS)?.push(Arc::new(session));
     Ok(handle)
@@ -62,6 +61,6 @@ pub(crate) fn sharing(number: u16, family: Family) -> Result<Option<Arc<Session>
 }
 
 /// All of them, locked, for fork(2).
-pub(crate) const fn sessions() -> &'static Mutex<Vec<Arc<Session>>> {
+pub(crate) fn sessions() -> &'static Mutex<Vec<Arc<Session>>> {
     &SESSIONS
 }

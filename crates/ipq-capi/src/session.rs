@@ -4,7 +4,6 @@ use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use core::time::Duration;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use ipq_proto::ip_queue::{Message, datagram};
@@ -16,6 +15,7 @@ use crate::error::{Detail, ErrorCode, Failure, report};
 use crate::handle::{Handle, Visible};
 use crate::kernel::Kernel;
 use crate::statistics::{Counters, Statistics};
+use crate::sync::Mutex;
 use crate::wait::{Until, Waited, wait};
 
 /// A queue that a program has open.

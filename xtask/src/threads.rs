@@ -20,13 +20,22 @@ pub(crate) fn run(args: &Args) -> Outcome {
     tool::run(load)
 }
 
+/// Where the models are: of the session, of the preloaded library, and of the C library.
+const MODELS: [&str; 3] = [
+    "--package ipq --test models -- --nocapture",
+    "--package ipq-preload --test models",
+    "--package ipq-capi --lib models",
+];
+
 /// Runs the models under loom, built in a place of their own.
 pub(crate) fn models() -> Outcome {
-    let mut models = cargo("test --locked --package ipq --test models -- --nocapture");
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
-    models.env("RUSTFLAGS", format!("{flags} --cfg ipq_loom").trim());
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| tool::root().join("target"), Into::into);
-    models.env("CARGO_TARGET_DIR", target.join("models"));
-    tool::run(models)
+    MODELS.iter().try_for_each(|which| {
+        let mut models = cargo(&format!("test --locked {which}"));
+        models.env("RUSTFLAGS", format!("{flags} --cfg ipq_loom").trim());
+        models.env("CARGO_TARGET_DIR", target.join("models"));
+        tool::run(models)
+    })
 }

@@ -20,9 +20,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     tool::run(load)
 }
 
-/// Where the models are: of the session, of the preloaded library, and of the C library.
-const MODELS: [&str; 3] = [
+/// Where the models are: of the session and of workers' turns, of the preloaded library, and of the C library.
+const MODELS: [&str; 4] = [
     "--package ipq --test models -- --nocapture",
+    "--package ipq --lib models",
     "--package ipq-preload --test models",
     "--package ipq-capi --lib models",
 ];

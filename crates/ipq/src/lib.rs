@@ -51,6 +51,7 @@ mod statistics;
 mod stop;
 mod sync;
 mod transport_name;
+mod turns;
 mod workers;
 
 #[cfg(feature = "tokio")]

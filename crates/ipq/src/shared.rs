@@ -129,14 +129,39 @@ impl SharedQueue {
     /// If the socket fails, or the queue is closed. A message that makes no sense is counted and passed over.
     pub fn next(&self, timeout: Option<Duration>) -> Result<Option<QueuedPacket>, Error> {
         let deadline = Deadline::after(self.lock().queue()?.clock(), timeout);
-        self.attempt(deadline, |session| session.take(self))
+        self.attempt(deadline, |session| session.take(self), &mut Alone(self))
     }
 
-    /// Has `take` look until there is something, and waits in between, without the lock.
+    /// The next packet, waiting for it for ever, at the pace of several queues.
+    pub(crate) fn next_at(&self, pace: &mut impl Pace) -> Result<Option<QueuedPacket>, Error> {
+        self.attempt(Deadline::Never, |session| session.take(self), pace)
+    }
+
+    /// Whether there is something to do for its thread, or it has to end.
+    pub(crate) fn is_ready(&self) -> bool {
+        let mut session = self.lock();
+        let Ok(queue) = session.queue() else { return true };
+        let waited = queue.step(Deadline::Immediate);
+        queue.is_to_stop() || !matches!(waited, Ok(Waited::TimedOut | Waited::Ended))
+    }
+
+    /// Whether it has no descriptor to wait for.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.lock().descriptors.is_empty()
+    }
+
+    /// Lets a simulated kernel do one thing, if there is nothing to read.
+    pub(crate) fn step(&self, deadline: Deadline) -> Result<Waited, Error> {
+        self.lock().queue()?.step(deadline)
+    }
+
+    /// Has `take` look until there is something, and waits in between, without the lock; a simulated kernel does not wait,
+    /// but goes on at this `pace`.
     fn attempt<T>(
         &self,
         deadline: Deadline,
         mut take: impl FnMut(&mut Session) -> Result<Option<T>, Error>,
+        pace: &mut impl Pace,
     ) -> Result<Option<T>, Error> {
         loop {
             let mut session = self.lock();
@@ -144,16 +169,19 @@ impl SharedQueue {
                 return Ok(None);
             }
             if let Some(something) = take(&mut session)? {
+                drop(session);
+                pace.go_ahead();
                 return Ok(Some(something));
             }
             let descriptors = Arc::clone(&session.descriptors);
-            let queue = session.queue()?;
             if descriptors.is_empty() {
-                match queue.step(deadline)? {
+                drop(session);
+                match pace.go_on(deadline)? {
                     Waited::Ready | Waited::Interrupted => continue,
                     Waited::TimedOut | Waited::Ended => return Ok(None),
                 }
             }
+            let queue = session.queue()?;
             let now = queue.clock();
             let limit = deadline.at_latest(queue.due());
             drop(session);
@@ -197,7 +225,16 @@ impl SharedQueue {
     /// # Errors
     ///
     /// As [`Queue::run`].
-    pub fn decide(&self, mut decide: impl FnMut(&Packet<'_>) -> Verdict) -> Result<(), Error> {
+    pub fn decide(&self, decide: impl FnMut(&Packet<'_>) -> Verdict) -> Result<(), Error> {
+        self.decide_at(&mut Alone(self), decide)
+    }
+
+    /// The same at the pace of several queues.
+    pub(crate) fn decide_at(
+        &self,
+        pace: &mut impl Pace,
+        mut decide: impl FnMut(&Packet<'_>) -> Verdict,
+    ) -> Result<(), Error> {
         let mut work = self.with_queue(|queue| Work::new(queue))?;
         let mut batch = |session: &mut Session| {
             session.pay(self.0.default)?;
@@ -205,7 +242,7 @@ impl SharedQueue {
             let events = session.queue()?.work(&mut work, now, |packet| decide(&packet))?;
             Ok((events > 0).then_some(()))
         };
-        while self.attempt(Deadline::Never, &mut batch)?.is_some() {}
+        while self.attempt(Deadline::Never, &mut batch, pace)?.is_some() {}
         Ok(())
     }
 
@@ -397,6 +434,24 @@ impl Session {
         self.end = queue.snapshot();
         let released = settled.and_then(|()| queue.release());
         released.map(|()| self.end.clone())
+    }
+}
+
+/// When a simulated kernel goes on, for a thread that reads. The lock is not held meanwhile.
+pub(crate) trait Pace {
+    /// There is nothing to read: lets it do something, until the deadline.
+    fn go_on(&mut self, deadline: Deadline) -> Result<Waited, Error>;
+
+    /// There is something to read, and the thread is at it from now on.
+    fn go_ahead(&mut self) {}
+}
+
+/// The pace of one queue by itself.
+struct Alone<'q>(&'q SharedQueue);
+
+impl Pace for Alone<'_> {
+    fn go_on(&mut self, deadline: Deadline) -> Result<Waited, Error> {
+        self.0.step(deadline)
     }
 }
 

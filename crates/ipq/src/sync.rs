@@ -3,13 +3,13 @@
 #[cfg(not(ipq_loom))]
 mod real {
     pub(crate) use core::sync::atomic::{AtomicBool, Ordering};
-    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 }
 
 #[cfg(ipq_loom)]
 mod real {
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
-    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 }
 
 pub(crate) use real::*;

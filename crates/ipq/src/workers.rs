@@ -4,7 +4,10 @@ use std::panic::resume_unwind;
 use std::thread::{self, ScopedJoinHandle};
 
 use ipq_proto::{CopyMode, Verdict};
+use ipq_sys::{Deadline, Waited};
 
+use crate::shared::Pace;
+use crate::turns::{Next, Turn, Turns};
 use crate::{
     DefaultVerdict, Error, Options, Packet, Queue, QueuedPacket, SharedQueue, Snapshot, Statistics,
     Stopper, TransportName,
@@ -34,6 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Workers {
     queues: Vec<SharedQueue>,
+    turns: Turns,
 }
 
 impl Workers {
@@ -68,7 +72,7 @@ impl Workers {
     /// If this process has no descriptor left.
     pub fn new(queues: Vec<Queue>, default: DefaultVerdict) -> Result<Self, Error> {
         let shared = queues.into_iter().map(|queue| SharedQueue::new(queue, default));
-        Ok(Self { queues: shared.collect::<Result<_, _>>()? })
+        Ok(Self { queues: shared.collect::<Result<_, _>>()?, turns: Turns::default() })
     }
 
     /// Sets the copy mode of every queue.
@@ -88,6 +92,8 @@ impl Workers {
     /// Has one thread for each queue take packets and hand them to `each`, until all are [stopped](Self::stop) or, on a
     /// simulated kernel, have nothing left to do. An error in one of them stops all.
     ///
+    /// A simulated kernel goes on when no worker has anything to do: no time passes while one of them is at work.
+    ///
     /// A packet may be settled right there or later, by any thread; one whose verdict cannot be sent gets the default if
     /// `each` returns it.
     ///
@@ -102,8 +108,9 @@ impl Workers {
         &self,
         each: impl Fn(QueuedPacket) -> Result<(), E> + Sync,
     ) -> Result<(), Error> {
-        self.serve(|queue| {
-            while let Some(packet) = queue.next(None)? {
+        self.serve(|worker| {
+            let queue = worker.queue;
+            while let Some(packet) = queue.next_at(worker)? {
                 each(packet).map_err(Into::into)?;
             }
             Ok(())
@@ -121,23 +128,47 @@ impl Workers {
     ///
     /// As [`run`](Self::run).
     pub fn decide(&self, decide: impl Fn(&Packet<'_>) -> Verdict + Sync) -> Result<(), Error> {
-        self.serve(|queue| queue.decide(&decide))
+        self.serve(|worker| {
+            let queue = worker.queue;
+            queue.decide_at(worker, &decide)
+        })
     }
 
     /// Has one thread for each queue do `work`. Whatever ends one of them before its time, an error or a panic, stops all.
-    fn serve(&self, work: impl Fn(&SharedQueue) -> Result<(), Error> + Sync) -> Result<(), Error> {
-        let serve = |queue| {
-            let stop_all = StopAll(self);
-            work(queue)?;
-            core::mem::forget(stop_all);
-            Ok(())
-        };
+    fn serve(
+        &self,
+        work: impl Fn(&mut Worker<'_>) -> Result<(), Error> + Sync,
+    ) -> Result<(), Error> {
+        let work = &work;
         thread::scope(|scope| {
-            let spawn = |queue| scope.spawn(move || serve(queue));
-            let threads: Vec<_> = self.queues.iter().map(spawn).collect();
+            // All of them take part before one begins.
+            let workers: Vec<_> =
+                (0..self.queues.len()).map(|number| Worker::new(self, number)).collect();
+            let workers = workers.into_iter();
+            let threads: Vec<_> =
+                workers.map(|worker| scope.spawn(move || worker.serve(work))).collect();
             let ends: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
             ends.into_iter().try_for_each(|end| end.unwrap_or_else(|panic| resume_unwind(panic)))
         })
+    }
+
+    /// Whether there is something to do for one of these queues.
+    fn is_ready(&self, queues: &[usize]) -> bool {
+        queues.iter().any(|&queue| self.queues[queue].is_ready())
+    }
+
+    /// Has a simulated kernel go on until there is something to do for one of these queues.
+    fn go_on(&self, queues: &[usize]) -> Result<Next, Error> {
+        while !self.is_ready(queues) {
+            // Most often they are all of one kernel.
+            let mut steps = queues.iter().map(|&queue| self.queues[queue].step(Deadline::Never));
+            let something =
+                steps.find(|step| !matches!(step, Ok(Waited::TimedOut | Waited::Ended)));
+            if something.transpose()?.is_none() {
+                return Ok(Next::End);
+            }
+        }
+        Ok(Next::Look)
     }
 
     /// Ends the reads of all queues, from any thread.
@@ -169,6 +200,43 @@ impl Workers {
         self.stop();
         let closed: Vec<_> = self.queues.iter().map(SharedQueue::close).collect();
         closed.into_iter().sum()
+    }
+}
+
+/// One of the threads.
+struct Worker<'w> {
+    workers: &'w Workers,
+    queue: &'w SharedQueue,
+    /// On a simulated kernel; any other goes on by itself.
+    turn: Option<Turn<'w>>,
+}
+
+impl<'w> Worker<'w> {
+    fn new(workers: &'w Workers, number: usize) -> Self {
+        let queue = &workers.queues[number];
+        Self { workers, queue, turn: queue.is_simulated().then(|| workers.turns.join(number)) }
+    }
+
+    fn serve(mut self, work: impl Fn(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        let stop_all = StopAll(self.workers);
+        work(&mut self)?;
+        core::mem::forget(stop_all);
+        Ok(())
+    }
+}
+
+impl Pace for Worker<'_> {
+    /// Goes on once no worker has anything to do.
+    fn go_on(&mut self, deadline: Deadline) -> Result<Waited, Error> {
+        let Some(turn) = &mut self.turn else { return self.queue.step(deadline) };
+        let next = turn.wait(|queues| self.workers.go_on(queues))?;
+        Ok(if next == Next::End { Waited::Ended } else { Waited::Ready })
+    }
+
+    fn go_ahead(&mut self) {
+        if let Some(turn) = &self.turn {
+            turn.go_ahead(|queues| self.workers.is_ready(queues));
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Workers: one thread for each queue.
 
 use ipq::{
-    CopyMode, DefaultVerdict, Error, Families, Family, Hook, Queue, QueuedPacket, Verdict, Workers,
+    CopyMode, DefaultVerdict, Error, Families, Family, Hook, Options, Queue, QueuedPacket, Verdict,
+    Workers,
 };
 use ipq_proto::Errno;
-use ipq_sim::{Kernel, Match, Target};
+use ipq_sim::{Device, Kernel, Match, Target};
 
-use crate::common::{WHOLE, datagram, failed, packet, silent, udp};
+use crate::common::{WHOLE, datagram, failed, packet, replay, silent, udp};
 
 /// Workers for queues 4 to 7, and the kernel whose packets they are for: of fifty hosts, and one packet from each.
 fn busy() -> (Workers, Kernel) {
@@ -36,8 +37,6 @@ fn every_queue_is_served_and_counted_together() {
     let (workers, kernel) = busy();
     workers.run(QueuedPacket::accept).unwrap();
     kernel.run();
-    // A worker may have found nothing to do before another one has made the kernel run.
-    workers.run(QueuedPacket::accept).unwrap();
     assert_eq!((workers.statistics().accepted, kernel.totals().delivered), (50, 50));
     assert!(used(&workers) > 1, "the kernel balances");
     let snapshot = workers.close().unwrap();
@@ -48,7 +47,6 @@ fn every_queue_is_served_and_counted_together() {
 #[test]
 fn verdicts_in_batches_do_the_same() {
     let (workers, kernel) = busy();
-    kernel.run();
     workers
         .decide(
             |packet| if packet.payload()[15] % 2 == 0 { Verdict::Accept } else { Verdict::Drop },
@@ -57,6 +55,65 @@ fn verdicts_in_batches_do_the_same() {
     kernel.run();
     assert_eq!((kernel.totals().delivered, kernel.totals().dropped), (25, 25));
     assert!(used(&workers) > 1);
+}
+
+/// Workers of two queues that each packet passes, one after the other, with room for one packet in each.
+fn in_a_row() -> (Workers, Kernel) {
+    let kernel = Kernel::builder().device(Device::ethernet("eth0")).build();
+    let target = |number| Target::Nfqueue { first: number, last: number, bypass: false };
+    kernel.rule(Hook::PreRouting, Match::any(), target(4));
+    kernel.rule(Hook::LocalIn, Match::any(), target(5));
+    let one = Options { max_length: Some(1), ..Options::default() };
+    let open = |number| Queue::with_nfqueue(kernel.nfqueue_socket(), number..=number, one);
+    let queues = [5, 4].into_iter().map(open).collect::<Result<_, _>>().unwrap();
+    let workers = Workers::new(queues, DefaultVerdict::Drop).unwrap();
+    workers.set_mode(WHOLE).unwrap();
+    replay(&kernel, Family::Ipv4, &(0..PACKETS).collect::<Vec<_>>());
+    (workers, kernel)
+}
+
+const PACKETS: u64 = 100;
+
+#[test]
+fn nobody_ends_while_another_makes_packets_for_it_and_no_time_passes_for_one_that_is_busy() {
+    for is_in_batches in [false, true] {
+        let (workers, kernel) = in_a_row();
+        if is_in_batches {
+            workers.decide(|_| Verdict::Accept).unwrap();
+        } else {
+            workers.run(QueuedPacket::accept).unwrap();
+        }
+        let totals = kernel.totals();
+        assert_eq!((totals.delivered, totals.dropped, totals.queued), (PACKETS, 0, 0));
+        assert_eq!(workers.statistics().accepted, 2 * PACKETS);
+        // There is no end for those who come back either.
+        replay(&kernel, Family::Ipv4, &[0]);
+        workers.run(QueuedPacket::accept).unwrap();
+        assert_eq!(kernel.totals().delivered, PACKETS + 1);
+    }
+}
+
+#[test]
+fn one_that_waits_is_stopped_with_one_that_is_busy() {
+    let (workers, kernel) = in_a_row();
+    workers
+        .run(|packet| {
+            workers.stop();
+            packet.accept()
+        })
+        .unwrap();
+    assert_eq!(workers.statistics().packets, 1);
+    assert_eq!(kernel.totals().delivered, 0);
+}
+
+#[test]
+fn one_that_is_stopped_alone_is_not_waited_for() {
+    let (workers, kernel) = in_a_row();
+    workers.stoppers()[0].stop();
+    workers.run(QueuedPacket::accept).unwrap();
+    assert_eq!(workers.statistics().accepted, PACKETS);
+    let totals = kernel.totals();
+    assert_eq!((totals.delivered, totals.dropped, totals.queued), (0, PACKETS - 1, 1));
 }
 
 /// Endless packets, but for one queue, which fails.

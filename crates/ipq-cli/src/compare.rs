@@ -39,7 +39,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     out.flush()?;
     if !args.json {
         writeln!(
-            io::stderr(),
+            crate::stderr(),
             "{same} {} with the same verdict, {verdicts} with another, {only_a} only in A, {only_b} only in B",
             plural(same as u64, "packet", "packets")
         )?;

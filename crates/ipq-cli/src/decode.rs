@@ -18,7 +18,7 @@ use report::Report;
 pub(crate) fn run(args: &DecodeArgs) -> Result<bool, Failure> {
     let input = input::open(&args.file)?;
     let out = BufWriter::new(io::stdout().lock());
-    run_on(args, input, out, io::stderr())
+    run_on(args, input, out, crate::stderr())
 }
 
 /// Decodes what `input` has to `out`, and sums up on `err`.

@@ -43,7 +43,7 @@ pub use args::{
 pub use filter::{Filter, FilterError};
 
 use core::fmt;
-use std::io::{self, Write};
+use std::io::{self, LineWriter, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -96,5 +96,10 @@ fn wrong_usage(command: &str, problem: &str) -> ExitCode {
 
 /// Writes a message to stderr. If nobody reads that, there is nobody to tell.
 fn complain(message: &dyn fmt::Display) {
-    let _ = writeln!(io::stderr(), "ipq-cli: {message}");
+    let _ = writeln!(stderr(), "ipq-cli: {message}");
+}
+
+/// Standard error, to which a line is written in one piece, since other programs may write there too.
+fn stderr() -> LineWriter<io::Stderr> {
+    LineWriter::new(io::stderr())
 }

@@ -94,7 +94,7 @@ impl Format {
             return Box::new(Json(out));
         }
         let details = self.details;
-        Box::new(Text { out, messages: io::stderr().lock(), details, is_coloured })
+        Box::new(Text { out, messages: crate::stderr(), details, is_coloured })
     }
 }
 

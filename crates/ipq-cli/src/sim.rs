@@ -4,7 +4,7 @@ mod report;
 mod serve;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,6 +18,7 @@ use ipq_sim::{
 use crate::application::Application;
 use crate::args::{SimCommand, SimRunArgs};
 use crate::failure::Failure;
+use crate::{ended, wrong_usage};
 use report::Report;
 
 /// What one run of a scenario came to.
@@ -34,35 +35,22 @@ struct Outcome {
 
 /// Runs the command.
 pub(crate) fn main(command: &SimCommand) -> ExitCode {
-    const USAGE: u8 = 2;
     let done = match command {
         SimCommand::Run(args) => {
             if let Some(problem) = args.contradiction() {
-                complain(&format!(
-                    "{problem}\n\nFor more information, try 'ipq-cli sim run --help'."
-                ));
-                return ExitCode::from(USAGE);
+                return wrong_usage("sim run", problem);
             }
             run(args)
         }
         SimCommand::Serve(args) => serve::run(args),
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
         // Whoever read the output has seen enough, and does not know how it ended.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::FAILURE
         }
-        Err(failure) => {
-            complain(&failure.to_string());
-            ExitCode::FAILURE
-        }
+        done => ended(done),
     }
-}
-
-fn complain(problem: &str) {
-    let _ = writeln!(io::stderr(), "ipq-cli: {problem}");
 }
 
 /// Runs the scenario as often as asked for; says whether all that was expected came to be, always.

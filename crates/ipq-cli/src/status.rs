@@ -95,11 +95,11 @@ fn watch(
 /// Says what could not be read, and what to do.
 fn complain(kernel: &KernelStatus) -> Result<bool, Failure> {
     for problem in &kernel.problems {
-        writeln!(io::stderr(), "ipq-cli: {problem}")?;
+        writeln!(crate::stderr(), "ipq-cli: {problem}")?;
     }
     if kernel.problems.iter().any(|problem| problem.contains("user namespaces")) {
         writeln!(
-            io::stderr(),
+            crate::stderr(),
             "ipq-cli: to look into the network of a user namespace, be root outside of it: \
              nsenter --target PID --net ipq-cli status"
         )?;

@@ -13,7 +13,7 @@ mod tests;
 mod viewer;
 
 use core::time::Duration;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ fn run(args: &TopArgs, plan: Plan) -> Result<(), Failure> {
     passed?;
     watched.map_err(Failure::Terminal)?;
     let summary = shared.with(State::take_summary);
-    Ok(writeln!(io::stderr(), "{}", summary.unwrap_or_default())?)
+    Ok(writeln!(crate::stderr(), "{}", summary.unwrap_or_default())?)
 }
 
 fn title(args: &TopArgs, plan: &Plan) -> Title {

@@ -42,7 +42,7 @@ pub(super) fn run(args: &SimServeArgs) -> Result<bool, Failure> {
     if args.json {
         print_json(&mut out, &report, &statistics)?;
     } else {
-        print_text(&mut out, &mut io::stderr().lock(), &report, &statistics)?;
+        print_text(&mut out, &mut crate::stderr(), &report, &statistics)?;
     }
     let is_good = report.is_good();
     match report.failure {

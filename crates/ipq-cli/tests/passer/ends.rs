@@ -1,11 +1,12 @@
 //! Ends that come from outside: readers that have seen enough, full disks, signals.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 
 use crate::common::{Run, passer, traffic};
 
@@ -97,6 +98,32 @@ fn messages_that_nobody_reads_do_not_matter() {
     let args = ["--copy", "meta", "--range", "1"];
     let ended = passer(&traffic("ssh.pcap"), &args).stderr(writer).status().unwrap();
     assert_eq!(ended.code(), Some(2));
+}
+
+#[test]
+fn a_message_is_written_in_one_piece() {
+    for (capture, args) in [
+        ("ssh.pcap", &["--quiet"][..]),
+        ("none", &[]),
+        ("ssh.pcap", &["--copy", "meta", "--range", "1"]),
+    ] {
+        // A pipe that keeps apart what was written apart.
+        let (reader, writer) = pipe2(OFlag::O_DIRECT).unwrap();
+        passer(&traffic(capture), args).stdout(Stdio::null()).stderr(writer).status().unwrap();
+        let mut reader = File::from(reader);
+        let mut piece = [0; 4096];
+        let mut pieces = 0;
+        loop {
+            let len = reader.read(&mut piece).unwrap();
+            if len == 0 {
+                break;
+            }
+            pieces += 1;
+            let text = str::from_utf8(&piece[..len]).unwrap();
+            assert!(text.ends_with('\n'), "{text:?}");
+        }
+        assert!(pieces > 0);
+    }
 }
 
 #[test]

@@ -24,7 +24,6 @@ use crate::packet::Packet;
 use waiting::Waiting;
 
 mod announce;
-mod places;
 mod receive;
 mod requests;
 mod waiting;
@@ -148,7 +147,7 @@ impl Nfqueue {
             flags: QueueFlags::default(),
             queue_dropped: 0,
             user_dropped: 0,
-            waiting: Waiting::new(),
+            waiting: Waiting::default(),
         }
     }
 

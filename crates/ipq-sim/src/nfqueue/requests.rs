@@ -187,9 +187,7 @@ impl Machine {
         // All are taken out before the first one goes on: one that is queued again is a new one.
         let mut taken = core::mem::take(&mut self.batch);
         let queue = self.queues()?.get(number).ok_or(Errno::ENODEV)?;
-        while let Some(id) = queue.waiting.first_up_to(request.id) {
-            taken.extend(queue.waiting.take(id));
-        }
+        taken.extend(core::iter::from_fn(|| queue.waiting.take_first_up_to(request.id)));
         let found = if taken.is_empty() { Err(Errno::ENOENT) } else { Ok(()) };
         for (mut packet, position) in taken.drain(..) {
             relabel(&mut packet, &request);

@@ -8,7 +8,7 @@ use ipq_proto::{CopyMode, Family};
 use ipq_sys::IpQueueStatus;
 
 use crate::packet::{Packet, Position};
-use waiting::Waiting;
+use waiting::{Slot, Waiting};
 
 mod encode;
 mod modules;
@@ -85,14 +85,14 @@ impl IpQueue {
         self.waiting.insert(packet, position);
     }
 
-    /// Takes the packet `id` out of the queue. Its id stays in use until it is [released](Self::release).
-    pub(crate) fn take(&mut self, id: u64) -> Option<(Packet, Position)> {
+    /// Takes the packet `id` out of the queue. Its id stays in use until its slot is [released](Self::release).
+    pub(crate) fn take(&mut self, id: u64) -> Option<(Packet, Position, Slot)> {
         self.waiting.take(id)
     }
 
     /// Lets the id of a packet that was taken be used again.
-    pub(crate) fn release(&mut self, id: u64) {
-        self.waiting.release(id);
+    pub(crate) fn release(&mut self, slot: Slot) {
+        self.waiting.release(slot);
     }
 
     /// Counts a message that its reader's buffer had no room for.

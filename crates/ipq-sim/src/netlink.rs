@@ -96,9 +96,13 @@ impl Socket {
 
     /// Takes the next message into `buffer`; `None` if nothing waits. A full buffer is reported once, before the
     /// messages that did fit. The memory of the message goes to `spare`.
+    #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8], spare: &mut Buffers) -> Option<Received> {
         if self.take_overrun() {
             return Some(Received::Overrun);
+        }
+        if self.waiting.is_empty() {
+            return None;
         }
         let Datagram { len, datagram_len, port_id } = self.take(buffer, spare)?;
         Some(match port_id {
@@ -110,18 +114,26 @@ impl Socket {
 
     /// Takes the next message into `buffer`, whoever sent it; `None` if none waits.
     pub(crate) fn take(&mut self, buffer: &mut [u8], spare: &mut Buffers) -> Option<Datagram> {
-        let datagram = self.peek(buffer)?;
-        self.charged -= charge(datagram.datagram_len);
-        spare.give(self.waiting.pop_front()?.bytes);
+        let message = self.waiting.pop_front()?;
+        self.charged -= charge(message.bytes.len());
+        let datagram = message.copy_to(buffer);
+        spare.give(message.bytes);
         Some(datagram)
     }
 
     /// Copies the next message into `buffer` and leaves it; `None` if none waits.
     pub(crate) fn peek(&mut self, buffer: &mut [u8]) -> Option<Datagram> {
-        let Message { sender, bytes } = self.waiting.front()?;
+        Some(self.waiting.front()?.copy_to(buffer))
+    }
+}
+
+impl Message {
+    /// Copies as much of it as there is room for.
+    fn copy_to(&self, buffer: &mut [u8]) -> Datagram {
+        let Self { sender, bytes } = self;
         let len = bytes.len().min(buffer.len());
         buffer[..len].copy_from_slice(&bytes[..len]);
-        Some(Datagram { len, datagram_len: bytes.len(), port_id: *sender })
+        Datagram { len, datagram_len: bytes.len(), port_id: *sender }
     }
 }
 

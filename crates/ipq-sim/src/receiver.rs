@@ -15,10 +15,15 @@ use crate::headers::Headers;
 use crate::packet::{Checksums, Packet};
 
 /// Checks the IP header of `packet`, and cuts off what lies behind the length it gives.
+#[inline]
 pub(crate) fn check_ip(packet: &mut Packet) -> Result<(), Reason> {
     if packet.checksums == Checksums::Verified || packet.is_sound() {
         return Ok(());
     }
+    check_ip_header(packet)
+}
+
+fn check_ip_header(packet: &mut Packet) -> Result<(), Reason> {
     let len = match packet.family {
         Family::Ipv4 => ipv4_len(packet.data())?,
         Family::Ipv6 => ipv6_len(packet.data())?,

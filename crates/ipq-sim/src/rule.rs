@@ -260,7 +260,8 @@ pub(crate) struct Rules {
 #[derive(Debug)]
 struct Rule {
     table: Table,
-    condition: Match,
+    /// `None` if it is for every packet, so that nothing need be looked at.
+    condition: Option<Match>,
     target: Target,
 }
 
@@ -285,6 +286,7 @@ impl Rules {
         // What is no hook no packet comes to.
         let Some(rules) = self.at.get_mut(hook.0 as usize) else { return };
         let place = rules.partition_point(|rule| rule.table <= table);
+        let condition = Some(condition).filter(|condition| *condition != Match::any());
         rules.insert(place, Rule { table, condition, target });
     }
 
@@ -313,7 +315,11 @@ impl Rules {
         let mut function = position.function;
         for rule in rules {
             let own_function = rule.table as u8;
-            if own_function < function || !rule.condition.matches(packet, position.hook, devices) {
+            if own_function < function {
+                continue;
+            }
+            let condition = rule.condition.as_ref();
+            if condition.is_some_and(|it| !it.matches(packet, position.hook, devices)) {
                 continue;
             }
             let to = match rule.target {

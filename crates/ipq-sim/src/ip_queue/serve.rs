@@ -91,14 +91,14 @@ impl Machine {
     /// Does what a verdict says, before it is acknowledged.
     fn carry_out(&mut self, family: Family, verdict: &VerdictRequest<'_>) -> Result<(), Errno> {
         let queue = self.ip_queue(family).ok_or(Errno::ENOENT)?;
-        let (packet, position) = queue.take(verdict.id).ok_or(Errno::ENOENT)?;
+        let (packet, position, slot) = queue.take(verdict.id).ok_or(Errno::ENOENT)?;
         // A replacement shorter than an IP header is ignored, silently.
         let replacement =
             verdict.replacement().filter(|replacement| replacement.len() >= family.header_len());
         self.decide(packet, position, verdict.verdict, replacement);
         // Only now: a packet that was queued again has got an id of its own meanwhile.
         if let Some(queue) = self.ip_queue(family) {
-            queue.release(verdict.id);
+            queue.release(slot);
         }
         Ok(())
     }

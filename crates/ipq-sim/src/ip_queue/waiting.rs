@@ -19,6 +19,10 @@ pub(crate) struct Waiting {
     last_id: u64,
 }
 
+/// Where a packet was that has been taken out.
+#[derive(Debug)]
+pub(crate) struct Slot(usize);
+
 #[derive(Debug)]
 struct Entry {
     packet: Packet,
@@ -61,17 +65,16 @@ impl Waiting {
         self.len += 1;
     }
 
-    pub(crate) fn take(&mut self, id: u64) -> Option<(Packet, Position)> {
+    /// Takes a packet out, whose id stays in use until its slot is [released](Self::release).
+    pub(crate) fn take(&mut self, id: u64) -> Option<(Packet, Position, Slot)> {
         let slot = self.slot(id)?;
         let entry = self.slots.get_mut(slot)?.take()?;
         self.len -= 1;
-        Some((entry.packet, entry.position))
+        Some((entry.packet, entry.position, Slot(slot)))
     }
 
-    pub(crate) fn release(&mut self, id: u64) {
-        if let Some(slot) = self.slot(id) {
-            self.slots.try_remove(slot);
-        }
+    pub(crate) fn release(&mut self, Slot(slot): Slot) {
+        self.slots.try_remove(slot);
     }
 
     /// Takes out the packets that `condition` holds for, in the order they came.

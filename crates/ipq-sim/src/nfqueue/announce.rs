@@ -12,8 +12,9 @@ use crate::queueing::NotQueued;
 use crate::rule::Destination;
 use crate::trace::{QueueId, TraceEvent};
 
-/// Room for everything in a message that is of a fixed size, and for the headers and padding of the rest, in bytes.
-const HEAD_LEN: usize = 512;
+/// Room for everything in a message that is of a fixed size, some 180 bytes, and for the headers and padding of the rest,
+/// 28 at most, in bytes.
+const HEAD_LEN: usize = 256;
 
 impl Machine {
     /// Lets a packet wait in a queue of `nfnetlink_queue`.

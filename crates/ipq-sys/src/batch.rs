@@ -51,6 +51,11 @@ impl Batch {
             .map(|(&outcome, slot)| (outcome, slot.get(..outcome.len_in_buffer()).unwrap_or(slot)))
     }
 
+    /// The outcomes alone.
+    pub fn outcomes(&self) -> &[Received] {
+        &self.outcomes
+    }
+
     /// The buffer for the next datagram; `None` when the batch is full.
     pub fn vacant(&mut self) -> Option<&mut [u8]> {
         self.storage.chunks_mut(self.slot_len).nth(self.outcomes.len())

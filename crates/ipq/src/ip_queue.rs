@@ -50,6 +50,23 @@ pub(crate) fn encode_verdict(
     model.with(Encode(header, number, verdict, replacement_len, out))
 }
 
+/// The packet of a datagram; `None` if its message is another, or makes no sense.
+#[inline]
+pub(crate) fn decode_packet(model: DataModel, datagram: &[u8]) -> Option<wire::Packet<'_>> {
+    struct Decode<'b>(&'b [u8]);
+    impl<'b> AbiVisitor for Decode<'b> {
+        type Output = Option<wire::Packet<'b>>;
+
+        #[inline]
+        fn visit<A: Abi>(self) -> Self::Output {
+            let (message, _) = netlink::Message::decode::<A::Order>(self.0).ok()?;
+            let is_packet = message.header.message_type == wire::PACKET;
+            is_packet.then(|| wire::Packet::decode::<A>(message.body).ok())?
+        }
+    }
+    model.with(Decode(datagram))
+}
+
 /// The first message of a datagram of which only the beginning was received.
 pub(crate) fn decode_cut(model: DataModel, beginning: &[u8]) -> Result<Message<'_>, DecodeError> {
     struct Decode<'b>(&'b [u8]);
@@ -70,12 +87,10 @@ pub(crate) fn decode_cut(model: DataModel, beginning: &[u8]) -> Result<Message<'
 
 /// The packet that a message announces, if it does.
 pub(crate) fn packet(model: DataModel, message: &[u8], is_cut: bool) -> Option<wire::Packet<'_>> {
-    let decoded = if is_cut {
-        decode_cut(model, message).ok()?
-    } else {
-        wire::datagram(model, message).ok()?.1
-    };
-    match decoded {
+    if !is_cut {
+        return decode_packet(model, message);
+    }
+    match decode_cut(model, message).ok()? {
         Message::Packet(packet) => Some(packet),
         _ => None,
     }

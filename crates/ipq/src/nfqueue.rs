@@ -66,6 +66,12 @@ impl Nfqueue {
             .is_some_and(|(waiting, id)| waiting.has_read(id))
     }
 
+    /// The family of a packet, if it is one that is asked for.
+    #[inline]
+    pub(crate) fn family_of(&self, message: &wire::Packet<'_>) -> Option<Family> {
+        message.ip_family().filter(|&family| self.families.contains(family))
+    }
+
     /// A packet as a session hands it out.
     #[inline]
     pub(crate) fn describe<'b>(
@@ -166,26 +172,39 @@ pub(crate) fn encode_verdict(
     model.with(Encode(header, decision, out))
 }
 
-/// The packet of a datagram; `None` if its message is another. What comes most often is moved least.
-pub(crate) fn decode_packet(
-    model: DataModel,
-    datagram: &[u8],
-) -> Result<Option<wire::Packet<'_>>, DecodeError> {
-    struct Decode<'b>(&'b [u8]);
-    impl<'b> AbiVisitor for Decode<'b> {
-        type Output = Result<Option<wire::Packet<'b>>, DecodeError>;
+/// The body of a datagram's message about a packet; `None` if its message is another.
+#[inline]
+pub(crate) fn packet_body(model: DataModel, datagram: &[u8]) -> Result<Option<&[u8]>, DecodeError> {
+    struct Find<'b>(&'b [u8]);
+    impl<'b> AbiVisitor for Find<'b> {
+        type Output = Result<Option<&'b [u8]>, DecodeError>;
 
         #[inline]
         fn visit<A: Abi>(self) -> Self::Output {
             let (message, _) = netlink::Message::decode::<A::Order>(self.0)?;
-            if message.header.message_type != wire::PACKET {
-                return Ok(None);
-            }
-            let decoded = wire::Packet::decode::<A::Order>(message.body);
-            decoded.map(Some).map_err(|error| error.at(netlink::HEADER_LEN))
+            let is_packet = message.header.message_type == wire::PACKET;
+            Ok(is_packet.then_some(message.body))
         }
     }
-    model.with(Decode(datagram))
+    model.with(Find(datagram))
+}
+
+/// What a message about a packet says. An error's offset is that in the body.
+#[inline]
+pub(crate) fn decode_packet(
+    model: DataModel,
+    body: &[u8],
+) -> Result<wire::Packet<'_>, DecodeError> {
+    struct Decode<'b>(&'b [u8]);
+    impl<'b> AbiVisitor for Decode<'b> {
+        type Output = Result<wire::Packet<'b>, DecodeError>;
+
+        #[inline]
+        fn visit<A: Abi>(self) -> Self::Output {
+            wire::Packet::decode::<A::Order>(self.0)
+        }
+    }
+    model.with(Decode(body))
 }
 
 /// The first message of a datagram. The kernel puts one packet into a datagram.
@@ -231,7 +250,7 @@ pub(crate) fn decode_cut(
 /// The packet that a message announces, if it does.
 pub(crate) fn packet(model: DataModel, message: &[u8], is_cut: bool) -> Option<wire::Packet<'_>> {
     if !is_cut {
-        return decode_packet(model, message).ok()?;
+        return decode_packet(model, packet_body(model, message).ok()??).ok();
     }
     match decode_cut(model, message).ok()?.1 {
         Message::Packet(packet) => Some(packet),

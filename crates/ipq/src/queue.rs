@@ -308,8 +308,8 @@ impl Queue {
         let deadline = self.deadline(timeout);
         let found = self.wait_for(deadline, |lane, deadline| {
             lane.receive_many(batch, deadline)?;
-            let first = batch.iter().next().map(|(received, _)| received);
-            Ok(first.filter(|&received| is_something(received)).map(|_| ()))
+            let first = batch.outcomes().first();
+            Ok(first.filter(|&&received| is_something(received)).map(|_| ()))
         })?;
         let lane = match found {
             Found::Something((), lane) => lane,
@@ -322,6 +322,16 @@ impl Queue {
         let mut events = 0;
         let mut unwanted = core::mem::take(&mut self.unwanted);
         for (received, bytes) in batch.iter() {
+            let Self { lanes, statistics, .. } = self;
+            let taken = lanes[lane].packet(received, bytes, |lane, packet| {
+                statistics.lost += u64::from(lane.announce(packet.id()));
+                statistics.count_packet(Some(&packet));
+                each(Ok(Event::Packet(packet)));
+            });
+            if taken.is_some() {
+                events += 1;
+                continue;
+            }
             match self.take_in(lane, received, bytes) {
                 Ok(Said::Unwanted(id)) => unwanted.push(id),
                 Ok(Said::Event(event)) => {
@@ -408,7 +418,6 @@ impl Queue {
     }
 
     /// Counts what was received, and says what it is.
-    #[inline]
     fn take_in<'b>(
         &mut self,
         lane: usize,

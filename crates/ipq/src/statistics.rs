@@ -82,7 +82,7 @@ impl Statistics {
         }
     }
 
-    fn count_packet(&mut self, packet: Option<&Packet<'_>>) {
+    pub(crate) fn count_packet(&mut self, packet: Option<&Packet<'_>>) {
         self.packets += 1;
         self.bytes += packet.map_or(0, |packet| packet.payload().len() as u64);
     }

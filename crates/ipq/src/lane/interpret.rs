@@ -2,7 +2,7 @@
 
 use ipq_proto::DecodeError;
 use ipq_proto::ip_queue::{self as ipq, Message as IpqMessage};
-use ipq_proto::netlink::{MessageType, Reply};
+use ipq_proto::netlink::{HEADER_LEN, MessageType, Reply};
 use ipq_proto::nfqueue::{self as nfq, Message as NfqMessage};
 use ipq_sys::Received;
 
@@ -16,8 +16,31 @@ impl Lane {
         matches!(self.front, Front::Nfqueue(_))
     }
 
-    /// What was received says.
+    /// Hands the packet that was received to `then`, if it is one that is asked for, and is all there; gives what that
+    /// gives. What comes most often is moved least: whatever else it is, [`interpret`](Self::interpret) says.
     #[inline]
+    pub(crate) fn packet<'b, T>(
+        &mut self,
+        received: Received,
+        buffer: &'b [u8],
+        then: impl FnOnce(&mut Self, Packet<'b>) -> T,
+    ) -> Option<T> {
+        let Received::Datagram { len } = received else { return None };
+        let (model, datagram) = (self.transport.data_model(), buffer.get(..len)?);
+        let packet = match &self.front {
+            Front::IpQueue(family) => {
+                Packet::of_ip_queue(*family, &ip_queue::decode_packet(model, datagram)?)
+            }
+            Front::Nfqueue(nfqueue) => {
+                let body = nfqueue::packet_body(model, datagram).ok()??;
+                let Ok(message) = &nfqueue::decode_packet(model, body) else { return None };
+                nfqueue.describe(nfqueue.family_of(message)?, message, &*self.transport)
+            }
+        };
+        Some(then(self, packet))
+    }
+
+    /// What was received says.
     pub(crate) fn interpret<'b>(
         &self,
         received: Received,
@@ -36,7 +59,6 @@ impl Lane {
         }))
     }
 
-    #[inline]
     fn interpret_datagram<'b>(&self, datagram: &'b [u8]) -> Result<Said<'b>, DecodeError> {
         let model = self.transport.data_model();
         let event = match &self.front {
@@ -51,7 +73,9 @@ impl Lane {
                 }
             }
             Front::Nfqueue(nfqueue) => {
-                if let Some(packet) = nfqueue::decode_packet(model, datagram)? {
+                if let Some(body) = nfqueue::packet_body(model, datagram)? {
+                    let packet = nfqueue::decode_packet(model, body);
+                    let packet = packet.map_err(|error| error.at(HEADER_LEN))?;
                     return Ok(self.admit(nfqueue, &packet, Event::Packet));
                 }
                 let (header, message) = nfqueue::decode(model, datagram)?;
@@ -90,14 +114,13 @@ impl Lane {
     }
 
     /// A packet of `nfnetlink_queue`, if it is of a family that is asked for.
-    #[inline]
     fn admit<'b>(
         &self,
         nfqueue: &Nfqueue,
         message: &nfq::Packet<'b>,
         event: impl FnOnce(Packet<'b>) -> Event<'b>,
     ) -> Said<'b> {
-        match message.ip_family().filter(|&family| nfqueue.families.contains(family)) {
+        match nfqueue.family_of(message) {
             Some(family) => Said::Event(event(nfqueue.describe(family, message, &*self.transport))),
             None => Said::Unwanted(PacketId::in_nfqueue(message.queue, message.id)),
         }

@@ -53,6 +53,7 @@ impl<E> Agenda<E> {
     }
 
     /// Takes out what comes next, unless that is later than `limit`.
+    #[inline]
     pub(crate) fn take(&mut self, now: Clock, limit: Option<Clock>) -> Option<(Clock, E)> {
         let is_due = |time: Clock| limit.is_none_or(|limit| time <= limit);
         let time = self.later.peek().map(|Reverse(it)| it.time);

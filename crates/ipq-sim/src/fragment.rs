@@ -106,7 +106,11 @@ fn fragment_offset(bytes: usize) -> Option<IpFragOffset> {
 
 /// Fragments that wait for others, each with something that goes with it.
 #[derive(Debug)]
-pub(crate) struct Reassembly<T>(BTreeMap<Key, Train<T>>);
+pub(crate) struct Reassembly<T> {
+    trains: BTreeMap<Key, Train<T>>,
+    /// How many fragments are in all of them.
+    len: usize,
+}
 
 /// What the fragments of one packet have in common.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -149,7 +153,7 @@ struct Fragment<'p> {
 
 impl<T> Default for Reassembly<T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { trains: BTreeMap::new(), len: 0 }
     }
 }
 
@@ -159,7 +163,7 @@ impl<T> Reassembly<T> {
         let Some(Fragment { key, offset, more, payload, header }) = Fragment::of(packet) else {
             return Added::Refused(item);
         };
-        let train = self.0.entry(key).or_insert_with(|| Train {
+        let train = self.trains.entry(key).or_insert_with(|| Train {
             buffer: IpDefragBuf::new(IpNumber(key.protocol), Vec::new(), Vec::new()),
             header: Vec::new(),
             items: Vec::new(),
@@ -172,29 +176,33 @@ impl<T> Reassembly<T> {
             train.header = header;
         }
         train.items.push(item);
+        self.len += 1;
         if !train.buffer.is_complete() {
             return Added::Waits;
         }
-        let Some(Train { buffer, header, items, .. }) = self.0.remove(&key) else {
+        let Some(Train { buffer, header, items, .. }) = self.trains.remove(&key) else {
             return Added::Waits;
         };
+        self.len -= items.len();
         Added::Whole(whole(header, &buffer.take_bufs().0), items)
     }
 
     /// When the next packet is given up.
     pub(crate) fn next_end(&self) -> Option<Clock> {
-        self.0.values().map(|train| train.end).min()
+        self.trains.values().map(|train| train.end).min()
     }
 
     /// Takes out what goes with fragments that have waited long enough.
     pub(crate) fn expire(&mut self, now: Clock) -> Vec<T> {
-        let late = self.0.extract_if(.., |_, train| train.end <= now);
-        late.flat_map(|(_, train)| train.items).collect()
+        let late = self.trains.extract_if(.., |_, train| train.end <= now);
+        let late: Vec<_> = late.flat_map(|(_, train)| train.items).collect();
+        self.len -= late.len();
+        late
     }
 
     /// How many fragments wait.
     pub(crate) fn len(&self) -> u64 {
-        self.0.values().map(|train| train.items.len() as u64).sum()
+        self.len as u64
     }
 }
 

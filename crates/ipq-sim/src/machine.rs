@@ -153,12 +153,17 @@ impl Machine {
 
     /// Lets the next thing happen, unless that is later than `deadline`. Time runs to what happens or, if nothing
     /// does, to the deadline.
+    #[inline]
     pub(crate) fn step(&mut self, deadline: Deadline) -> Stepped {
-        let limit = match deadline {
-            Deadline::Immediate => return Stepped::TimedOut,
-            Deadline::At(time) => Some(time.max(self.clock)),
-            Deadline::Never => None,
-        };
+        match deadline {
+            Deadline::Immediate => Stepped::TimedOut,
+            Deadline::At(time) => self.step_until(Some(time.max(self.clock))),
+            Deadline::Never => self.step_until(None),
+        }
+    }
+
+    /// The same, unless it is later than `limit`, which has not passed.
+    fn step_until(&mut self, limit: Option<Clock>) -> Stepped {
         while let Some((time, event)) = self.agenda.take(self.clock, limit) {
             if self.is_off(&event, time) {
                 continue;
@@ -193,6 +198,7 @@ impl Machine {
     }
 
     /// Whether what was planned for `time` has no meaning any more, so that no time passes for it.
+    #[inline]
     fn is_off(&self, event: &Event, time: Clock) -> bool {
         match event {
             Event::Poll(endpoint) => !self.endpoints.is_due(*endpoint, time),
@@ -240,6 +246,7 @@ impl Machine {
     }
 
     /// Remembers that something happened.
+    #[inline]
     pub(crate) fn note(&mut self, event: TraceEvent) {
         self.trace.push(TraceEntry { time: self.clock, event });
     }

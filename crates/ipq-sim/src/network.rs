@@ -35,9 +35,17 @@ impl Machine {
     }
 
     /// A packet comes in by `device`, with the link-layer header it has.
-    pub(crate) fn receive_packet(&mut self, mut packet: Packet, device: DeviceIndex) {
+    pub(crate) fn receive_packet(&mut self, packet: Packet, device: DeviceIndex) {
+        if let Some((packet, hook)) = self.let_in(packet, device) {
+            self.walk(packet, Position::at(hook));
+        }
+    }
+
+    /// A packet comes in by `device`: where it goes first, unless it ends.
+    fn let_in(&mut self, mut packet: Packet, device: DeviceIndex) -> Option<(Packet, Hook)> {
         if !self.devices.is_up(device) {
-            return self.finish(packet, Fate::Dropped(Reason::DeviceDown));
+            self.finish(packet, Fate::Dropped(Reason::DeviceDown));
+            return None;
         }
         packet.input = Some(device);
         packet.output = None;
@@ -45,8 +53,11 @@ impl Machine {
         let now = self.wall_clock();
         packet.timestamp.get_or_insert(now);
         match check_ip(&mut packet) {
-            Ok(()) => self.walk(packet, Position::at(Hook::PreRouting)),
-            Err(reason) => self.finish(packet, Fate::Dropped(reason)),
+            Ok(()) => Some((packet, Hook::PreRouting)),
+            Err(reason) => {
+                self.finish(packet, Fate::Dropped(reason));
+                None
+            }
         }
     }
 
@@ -62,8 +73,7 @@ impl Machine {
     }
 
     /// Takes a packet through the hooks from `position` on, until it ends or is queued.
-    pub(crate) fn walk(&mut self, packet: Packet, position: Position) {
-        let (mut packet, mut position) = (packet, position);
+    pub(crate) fn walk(&mut self, mut packet: Packet, mut position: Position) {
         loop {
             if position.function == 0 {
                 self.note(TraceEvent::Hook { packet: packet.number, hook: position.hook });
@@ -125,10 +135,7 @@ impl Machine {
                 self.deliver(whole, None);
                 None
             }
-            _ => {
-                self.transmit(packet);
-                None
-            }
+            _ => self.transmit(packet),
         }
     }
 
@@ -169,24 +176,28 @@ impl Machine {
         }
     }
 
-    /// A packet leaves by its output device, in fragments if it is too long for it. What `lo` sends it receives.
-    fn transmit(&mut self, mut packet: Packet) {
+    /// A packet leaves by its output device, in fragments if it is too long for it. What `lo` sends it receives, and then
+    /// the way goes on.
+    fn transmit(&mut self, mut packet: Packet) -> Option<(Packet, Hook)> {
         let device = packet.output.unwrap_or(LOOPBACK);
         if !self.devices.is_up(device) {
-            return self.finish(packet, Fate::Dropped(Reason::DeviceDown));
+            self.finish(packet, Fate::Dropped(Reason::DeviceDown));
+            return None;
         }
         let mtu = self.devices.mtu(device);
         if packet.data().len() > mtu && packet.checksums == Checksums::Unverified {
-            return self.transmit_fragments(packet, mtu);
+            self.transmit_fragments(packet, mtu);
+            return None;
         }
         if device == LOOPBACK {
             packet.link = self.devices.link(LOOPBACK, HardwareAddress::from_wire(6, [0; 8]));
             // What is received is no socket's, and has no other link's header.
             packet.owner = None;
             packet.rare = None;
-            return self.receive_packet(packet, LOOPBACK);
+            return self.let_in(packet, LOOPBACK);
         }
         self.deliver(packet, Some(device));
+        None
     }
 
     fn transmit_fragments(&mut self, packet: Packet, mtu: usize) {
@@ -202,7 +213,9 @@ impl Machine {
             (fragment.output, fragment.link, fragment.hw_protocol) = (output, link, hw_protocol);
             fragment.owner = owner;
             self.note_entered(&fragment, None);
-            self.transmit(fragment);
+            if let Some((fragment, hook)) = self.transmit(fragment) {
+                self.walk(fragment, Position::at(hook));
+            }
         }
         self.finish(packet, Fate::Fragmented);
     }

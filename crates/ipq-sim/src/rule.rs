@@ -298,10 +298,13 @@ impl Rules {
         devices: &Devices,
         position: Position,
     ) -> Decision {
-        // At most hooks there are no rules.
-        match self.at.get(position.hook.0 as usize).map_or(&[][..], Vec::as_slice) {
-            [] => Decision::Pass,
-            rules => self.decide_by(rules, packet, devices, position),
+        // At most hooks there are no rules, and behind the function of the last one there are none either.
+        let rules = self.at.get(position.hook.0 as usize).map_or(&[][..], Vec::as_slice);
+        match rules.last() {
+            Some(last) if last.table as u8 >= position.function => {
+                self.decide_by(rules, packet, devices, position)
+            }
+            _ => Decision::Pass,
         }
     }
 

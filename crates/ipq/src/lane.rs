@@ -242,9 +242,10 @@ impl Lane {
     }
 
     /// A packet was read and waits for its verdict; returns how many were lost before it, as far as that shows.
+    #[inline]
     pub(crate) fn announce(&mut self, id: PacketId) -> u32 {
-        if let (Front::Nfqueue(nfqueue), QueueName::Nfqueue(queue), Ok(number)) =
-            (&mut self.front, id.queue(), number_of(id))
+        let Front::Nfqueue(nfqueue) = &mut self.front else { return 0 };
+        if let (QueueName::Nfqueue(queue), Ok(number)) = (id.queue(), u32::try_from(id.number()))
             && let Some(outstanding) = nfqueue.outstanding(queue)
         {
             let missing = outstanding.announce(number);

@@ -344,7 +344,7 @@ impl Queue {
                 }
             }
         }
-        let dropped = self.drop_unwanted(&unwanted);
+        let dropped = if unwanted.is_empty() { Ok(()) } else { self.drop_unwanted(&unwanted) };
         unwanted.clear();
         self.unwanted = unwanted;
         dropped?;

@@ -176,6 +176,7 @@ impl Devices {
     }
 
     /// The longest packet that a device takes, in bytes.
+    #[inline]
     pub(crate) fn mtu(&self, index: DeviceIndex) -> usize {
         self.entry(index).device.mtu
     }
@@ -190,6 +191,7 @@ impl Devices {
     }
 
     /// The name of a device; none for no device.
+    #[inline]
     pub(crate) fn name(&self, index: Option<DeviceIndex>) -> DeviceName {
         index.map_or(DeviceName::NONE, |index| self.entry(index).device.name)
     }
@@ -202,6 +204,7 @@ impl Devices {
     }
 
     /// The link-layer header of a packet that comes in by a device from `address`.
+    #[inline]
     pub(crate) fn link(&self, index: DeviceIndex, address: HardwareAddress) -> Link {
         let device = &self.entry(index).device;
         if device.has_link_header {
@@ -211,6 +214,7 @@ impl Devices {
         }
     }
 
+    #[inline]
     pub(crate) fn is_up(&self, index: DeviceIndex) -> bool {
         self.entry(index).is_up
     }

@@ -45,6 +45,7 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// An empty vector.
+    #[inline]
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let buffer = self.free.pop().unwrap_or_default();
         self.bytes -= buffer.capacity();
@@ -59,6 +60,7 @@ impl Buffers {
     }
 
     /// Keeps the memory of `buffer`, if it has any.
+    #[inline]
     pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
         let bytes = self.bytes + buffer.capacity();
         if buffer.capacity() > 0 && bytes <= MOST {

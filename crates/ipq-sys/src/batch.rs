@@ -29,21 +29,25 @@ impl Batch {
     }
 
     /// How many outcomes there are.
+    #[inline]
     pub fn len(&self) -> usize {
         self.outcomes.len()
     }
 
     /// Whether nothing was received yet.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
     }
 
     /// Forgets all outcomes.
+    #[inline]
     pub fn clear(&mut self) {
         self.outcomes.clear();
     }
 
     /// The outcomes in the order they came, each with the bytes it put into its buffer.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (Received, &[u8])> {
         self.outcomes
             .iter()
@@ -52,11 +56,13 @@ impl Batch {
     }
 
     /// The outcomes alone.
+    #[inline]
     pub fn outcomes(&self) -> &[Received] {
         &self.outcomes
     }
 
     /// The buffer for the next datagram; `None` when the batch is full.
+    #[inline]
     pub fn vacant(&mut self) -> Option<&mut [u8]> {
         self.storage.chunks_mut(self.slot_len).nth(self.outcomes.len())
     }
@@ -66,6 +72,7 @@ impl Batch {
     /// # Panics
     ///
     /// If the batch is full.
+    #[inline]
     pub fn push(&mut self, outcome: Received) {
         assert!(self.outcomes.len() < self.slots, "batch is full");
         self.outcomes.push(outcome);
@@ -115,6 +122,7 @@ impl Batch {
     }
 
     /// Whether the last outcome is a message, and another one may follow at once.
+    #[inline]
     pub(crate) fn ends_with_message(&self) -> bool {
         matches!(
             self.outcomes.last(),

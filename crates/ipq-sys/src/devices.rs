@@ -15,6 +15,7 @@ pub struct Devices {
 
 impl Devices {
     /// What `transport` says of its device number `index`, now or when it was asked before; `None` if it has none.
+    #[inline]
     pub fn info<T: Transport + ?Sized>(&mut self, index: u32, transport: &T) -> Option<DeviceInfo> {
         if let Some(known) = self.known.get(&index) {
             return Some(*known);

@@ -187,6 +187,7 @@ pub enum Deadline {
 impl Deadline {
     /// The end of a timeout that starts `now`: `None` waits for ever. Zero takes what is due now, which a simulated
     /// kernel may yet have to do.
+    #[inline]
     pub fn after(now: Clock, timeout: Option<Duration>) -> Self {
         timeout.and_then(|timeout| now.checked_add(timeout)).map_or(Self::Never, Self::At)
     }

@@ -32,7 +32,7 @@ fn path(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same with many packets waiting: all are queued and read, then all are decided over.
+/// The same with many packets waiting: all are queued and read, then all are decided on.
 fn depth(criterion: &mut Criterion) {
     for order in [Order::Arrival, Order::Reverse] {
         let mut group =

@@ -34,7 +34,7 @@ impl Front {
     }
 }
 
-/// Which packet a program decides over first.
+/// Which packet a program decides on first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Order {
     /// The one that came first.

@@ -1,5 +1,5 @@
 /*
- * Decides over packets, and counts what it and the library allocate for them.
+ * Decides on packets, and counts what it and the library allocate for them.
  *
  * FAMILY COUNT: takes COUNT packets of FAMILY, 4 or 6, once to warm up and once to be counted.
  */

@@ -1,5 +1,5 @@
 /*
- * Decides over numbered datagrams, slower than they come: the end of each packet is a number of eight bytes, and one in
+ * Decides on numbered datagrams, slower than they come: the end of each packet is a number of eight bytes, and one in
  * four is dropped. Ends when its standard input does, and then says what it has seen.
  *
  * RCVBUF FLAGS: the receive buffer and the flags of its options, as numbers.

@@ -1,5 +1,5 @@
 /*
- * Forks after the queue is open. The parent reads, the child decides over what it is told of; then the child reads and
+ * Forks after the queue is open. The parent reads, the child decides on what it is told of; then the child reads and
  * decides alone, while the parent has gone on.
  *
  * COUNT: COUNT packets go each way.

@@ -1,4 +1,4 @@
-//! A receiver over `ipq` that reads one packet and decides over it, as a program of libipq does.
+//! A receiver over `ipq` that reads one packet and decides on it, as a program of libipq does.
 
 #![forbid(unsafe_code)]
 

@@ -55,7 +55,7 @@ pub(crate) struct Note {
 pub(crate) enum Order {
     /// To set the copy mode of the queue.
     Mode(CopyMode),
-    /// To decide over a packet, and perhaps to mark it; and whether what follows the original's fixed part is to replace
+    /// To decide on a packet, and perhaps to mark it; and whether what follows the original's fixed part is to replace
     /// it.
     Verdict { id: u32, verdict: Verdict, mark: Option<u32>, replaces: bool },
     /// To answer.

@@ -58,7 +58,7 @@ ipq_packet_msg_t *ipq_get_packet(const unsigned char *buf);
 /* The errno in an error message, positive. */
 int ipq_get_msgerr(const unsigned char *buf);
 
-/* Decides over a packet and, with data_len and buf, replaces it. Bytes sent, or -1. */
+/* Decides on a packet and, with data_len and buf, replaces it. Bytes sent, or -1. */
 int ipq_set_verdict(const struct ipq_handle *h, ipq_id_t id, unsigned int verdict,
 		    size_t data_len, unsigned char *buf);
 
@@ -135,7 +135,7 @@ struct ipq_verdict {
 	const unsigned char *buf;
 };
 
-/* Decides over several packets in few system calls. How many verdicts were sent, which may be less than count; or -1. */
+/* Decides on several packets in few system calls. How many verdicts were sent, which may be less than count; or -1. */
 ssize_t ipq_set_verdicts(const struct ipq_handle *h, const struct ipq_verdict *verdicts,
 			 size_t count);
 

@@ -112,7 +112,7 @@ unsafe fn wanted(options: *const Options) -> Result<Wanted, Failure> {
     })
 }
 
-/// Decides over a packet and gives it a mark.
+/// Decides on a packet and gives it a mark.
 ///
 /// # Safety
 ///
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn ipq_set_vwmark(
     })
 }
 
-/// Decides over several packets.
+/// Decides on several packets.
 ///
 /// # Safety
 ///

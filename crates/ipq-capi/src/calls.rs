@@ -129,7 +129,7 @@ pub unsafe extern "C" fn ipq_get_msgerr(buf: *const c_uchar) -> c_int {
     call(|| unsafe { message::error_number(buf) })
 }
 
-/// Decides over a packet.
+/// Decides on a packet.
 ///
 /// # Safety
 ///

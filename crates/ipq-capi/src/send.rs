@@ -33,14 +33,14 @@ impl Session {
         self.send(&self.frame(MODE, body, 0)?, &[])
     }
 
-    /// Decides over a packet; returns how many bytes were sent.
+    /// Decides on a packet; returns how many bytes were sent.
     pub(crate) fn set_verdict(&self, decision: Decision<'_>) -> Result<usize, Failure> {
         let sent = self.send(&self.verdict(decision)?, decision.replacement)?;
         self.counters.verdicts(1);
         Ok(sent)
     }
 
-    /// Decides over a packet and gives it a mark, where verdicts have one; returns how many bytes were sent, but for the
+    /// Decides on a packet and gives it a mark, where verdicts have one; returns how many bytes were sent, but for the
     /// mark.
     pub(crate) fn set_marked_verdict(
         &self,
@@ -60,7 +60,7 @@ impl Session {
         Ok(request.as_bytes().len() + decision.replacement.len())
     }
 
-    /// Decides over packets in this order; returns over how many. The failure that ends it is returned if it is the
+    /// Decides on packets in this order; returns how many those were. The failure that ends it is returned if it is the
     /// first verdict's, and else met again by whoever tries the next one.
     pub(crate) fn set_verdicts<'a>(
         &self,

@@ -80,7 +80,7 @@ impl Application {
         Ok(())
     }
 
-    /// Decides over a packet, as far as it is there.
+    /// Decides on a packet, as far as it is there.
     pub(crate) fn decide(&mut self, packet: &Packet<'_>) -> Decision {
         self.packets += 1;
         let is_meant = self.is_meant(packet.payload());

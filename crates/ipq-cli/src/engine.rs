@@ -1,6 +1,6 @@
 //! The loop of every command that reads a queue: [`run`].
 //!
-//! It opens the queue, reads packets in batches, has the command's [`Work`] decide over each, sends the verdicts, and
+//! It opens the queue, reads packets in batches, has the command's [`Work`] decide on each, sends the verdicts, and
 //! ends when there are no more, when the work has enough, or on a signal. What waits then is settled.
 
 use core::time::Duration;
@@ -22,10 +22,10 @@ use crate::stop::Stop;
 
 /// What a command does with the packets of a queue.
 pub(crate) trait Work {
-    /// Decides over a packet.
+    /// Decides on a packet.
     fn decide(&mut self, packet: &Packet<'_>) -> Verdict;
 
-    /// What is to take the place of the packet that was decided over last. Asked after it was shown.
+    /// What is to take the place of the packet that was decided on last. Asked after it was shown.
     fn take_replacement(&mut self) -> Option<Vec<u8>> {
         None
     }
@@ -155,7 +155,7 @@ struct Engine<W> {
     unclaimed: u64,
 }
 
-/// Where packets are decided over.
+/// Where packets are decided on.
 struct Desk<W> {
     work: W,
     decisions: Vec<(PacketId, Verdict)>,
@@ -299,7 +299,7 @@ impl<W: Work> Engine<W> {
 }
 
 impl<W: Work> Desk<W> {
-    /// Decides over what came, if it is a packet, and shows it.
+    /// Decides on what came, if it is a packet, and shows it.
     fn take(&mut self, event: Result<Event<'_>, Error>, source: &Source) -> Result<(), Failure> {
         match event {
             Ok(event) => {

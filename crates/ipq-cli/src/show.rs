@@ -114,7 +114,7 @@ pub(crate) fn main(name: &str, parsed: Result<(Plan, Job), String>, format: Form
 pub(crate) struct Show<'a> {
     output: &'a mut dyn Output,
     job: Job,
-    /// Whether packets are written when they are decided over; those of a capture are when they leave the kernel.
+    /// Whether packets are written when they are decided on; those of a capture are when they leave the kernel.
     writes_decided: bool,
     alive: Option<Writer<BufWriter<File>>>,
     recording: Option<Recording>,

@@ -1,6 +1,6 @@
 //! `ipq-cli top`: a queue to watch.
 //!
-//! The packets are read and decided over in one thread and the screen is drawn in another, so that no packet waits for a
+//! The packets are read and decided on in one thread and the screen is drawn in another, so that no packet waits for a
 //! terminal.
 
 mod flows;

@@ -68,7 +68,7 @@ pub enum TraceEvent {
         #[serde(serialize_with = "text")]
         reason: Reason,
     },
-    /// A program decided over a packet.
+    /// A program decided on a packet.
     Verdict {
         /// Which packet.
         packet: u64,

@@ -27,7 +27,7 @@ enum Front {
     Nfqueue,
 }
 
-/// How a program decides over what it has read.
+/// How a program decides on what it has read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Manner {
     InOrder,
@@ -194,7 +194,7 @@ fn kernel(builder: Builder) -> Kernel {
     kernel
 }
 
-/// Has a burst of packets enter, and all of them decided over; says how many ended.
+/// Has a burst of packets enter, and all of them decided on; says how many ended.
 fn round(
     kernel: &Kernel,
     program: &mut Program,

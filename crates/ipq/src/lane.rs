@@ -102,7 +102,7 @@ impl Lane {
         self.due().into_iter().chain(self.transport.upcoming()).min()
     }
 
-    /// The packets that were read and not decided over, as far as that is known.
+    /// The packets that were read and not decided on, as far as that is known.
     pub(crate) fn undecided(&self) -> impl Iterator<Item = PacketId> {
         let nfqueue = match &self.front {
             Front::Nfqueue(nfqueue) => Some(nfqueue),

@@ -50,7 +50,7 @@ impl Nfqueue {
         self.outstanding.get_mut(usize::from(queue.checked_sub(self.first)?))
     }
 
-    /// The packets that were read and not decided over, in the order of their queues.
+    /// The packets that were read and not decided on, in the order of their queues.
     pub(crate) fn undecided(&self) -> impl Iterator<Item = PacketId> {
         self.numbers().zip(&self.outstanding).flat_map(|(queue, outstanding)| {
             outstanding.undecided().map(move |id| PacketId::in_nfqueue(queue, id))

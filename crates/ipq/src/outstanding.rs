@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use ipq_proto::nfqueue::is_not_later;
 
-/// The packets of one queue that were read and not yet decided over, oldest first.
+/// The packets of one queue that were read and not yet decided on, oldest first.
 ///
 /// A batch verdict covers every packet up to one, so it may be sent only where nothing older is left. Ids come in
 /// order, so one is found by halving.
@@ -55,7 +55,7 @@ impl Outstanding {
         self.entries.partition_point(|entry| entry.id != id && is_not_later(entry.id, id))
     }
 
-    /// The packets that are not decided over, oldest first.
+    /// The packets that are not decided on, oldest first.
     pub(crate) fn undecided(&self) -> impl Iterator<Item = u32> {
         self.entries.iter().filter(|entry| !entry.decided).map(|entry| entry.id)
     }
@@ -65,12 +65,12 @@ impl Outstanding {
         self.last.is_some_and(|last| is_not_later(id, last))
     }
 
-    /// The oldest packet that is not decided over.
+    /// The oldest packet that is not decided on.
     pub(crate) fn oldest(&self) -> Option<u32> {
         self.entries.front().map(|entry| entry.id)
     }
 
-    /// A packet is decided over.
+    /// A packet is decided on.
     pub(crate) fn settle(&mut self, id: u32) {
         if self.oldest() == Some(id) {
             self.entries.pop_front();

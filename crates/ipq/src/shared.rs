@@ -95,7 +95,7 @@ struct Session {
 const SPARE_BUFFERS: usize = 256;
 
 impl SharedQueue {
-    /// Makes a queue one for several threads; packets that nobody decides over get `default`.
+    /// Makes a queue one for several threads; packets that nobody decides on get `default`.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ use ipq::{
 use ipq_sim::{Kernel, Match, Target};
 use loom::thread::{self, JoinHandle};
 
-/// A kernel in which so many packets wait, and its queue; packets that nobody decides over are dropped.
+/// A kernel in which so many packets wait, and its queue; packets that nobody decides on are dropped.
 fn waiting(packets: u8) -> (Kernel, SharedQueue) {
     let kernel = Kernel::builder().build();
     kernel.rule(Hook::LocalOut, Match::any(), Target::Nfqueue { first: 0, last: 0, bypass: false });

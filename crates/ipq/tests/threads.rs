@@ -84,7 +84,7 @@ fn open_served(server: &Spawned) -> Queue {
     queue
 }
 
-/// Decides over a packet in this way or that.
+/// Decides on a packet in this way or that.
 fn settle(number: u64, packet: QueuedPacket) {
     match number % 3 {
         0 => packet.accept().unwrap(),
@@ -106,7 +106,7 @@ fn assert_all_decided(statistics: &Statistics) {
     assert_eq!((statistics.refused, statistics.malformed), (0, 0));
 }
 
-/// One thread sends, two take and decide, one decides over what it is handed, one looks.
+/// One thread sends, two take and decide, one decides on what it is handed, one looks.
 fn share(queue: &SharedQueue, taken: &AtomicU64, send_one: impl Fn(u64) + Sync) {
     let (hand_over, handed_over) = channel::<QueuedPacket>();
     let is_over = &AtomicBool::new(false);

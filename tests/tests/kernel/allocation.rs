@@ -1,4 +1,4 @@
-//! A session on the real kernel allocates nothing for a packet, in whichever way it is read and decided over. On a simulated
+//! A session on the real kernel allocates nothing for a packet, in whichever way it is read and decided on. On a simulated
 //! one the kernel is in the same process: `crates/ipq/tests/allocation` has both together.
 
 use core::net::SocketAddr;
@@ -31,7 +31,7 @@ struct Datagrams<'n> {
 }
 
 impl Datagrams<'_> {
-    /// Sends a burst, has `serve` decide over it, and sees it arrive; says how many allocations that took.
+    /// Sends a burst, has `serve` decide on it, and sees it arrive; says how many allocations that took.
     fn burst(&mut self, serve: &mut impl FnMut() -> u64) -> u64 {
         for _ in 0..BURST {
             self.network.send(self.from, self.address, b"packet");

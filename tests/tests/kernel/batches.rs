@@ -37,7 +37,7 @@ fn one_call_with_one_verdict(network: &mut dyn Network) -> Outcome {
     Ok(())
 }
 
-/// Sends ten datagrams, decides over those named, in one call, then accepts the others; returns what came in which
+/// Sends ten datagrams, decides on those named, in one call, then accepts the others; returns what came in which
 /// order.
 fn decide_some(network: &mut dyn Network, some: &[(usize, Verdict)]) -> Result<Vec<u8>, Skipped> {
     let (from, to) = (network.udp(Family::Ipv4), network.udp(Family::Ipv4));
@@ -56,7 +56,7 @@ fn decide_some(network: &mut dyn Network, some: &[(usize, Verdict)]) -> Result<V
     }
     network.send(from, address, &[0xff]);
     decide(&mut queue, Verdict::Accept);
-    // Were a packet decided over twice, the kernel would have refused that.
+    // Were a packet decided on twice, the kernel would have refused that.
     assert_quiet(&mut queue);
     assert_eq!(queue.statistics().refused, 0);
     let mut order = Vec::new();

@@ -35,7 +35,7 @@ pub(crate) trait Network {
     /// there.
     fn add_vlan(&mut self, host: Place, vlan: u16) -> Result<(String, [IpAddr; 2]), Skipped>;
 
-    /// Starts another program, which claims a queue and decides over none of its packets.
+    /// Starts another program, which claims a queue and decides on none of its packets.
     fn start_peer(&mut self, number: u16) -> Result<Peer, Skipped>;
 
     /// Waits until it has read as many packets.

@@ -57,7 +57,7 @@ pub(crate) fn seen_many(queue: &mut Queue, count: usize) -> Vec<Seen> {
     (0..count).map(|_| seen(queue)).collect()
 }
 
-/// Reads a packet and decides over it; returns it.
+/// Reads a packet and decides on it; returns it.
 pub(crate) fn decide(queue: &mut Queue, verdict: Verdict) -> Seen {
     let seen = seen(queue);
     queue.verdict(seen.id, verdict).unwrap();

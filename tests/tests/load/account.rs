@@ -7,7 +7,7 @@ use ipq::{NfqueueStatus, Snapshot, Verdict};
 /// What datagrams count that are not part of a flood: when one has arrived, so has all that was sent before it.
 pub(crate) const MARKERS: u64 = 1 << 63;
 
-/// What a program decides over the datagram with this number.
+/// What a program decides on the datagram with this number.
 pub(crate) fn verdict(number: u64) -> Verdict {
     if number < MARKERS && number % 4 == 3 { Verdict::Drop } else { Verdict::Accept }
 }

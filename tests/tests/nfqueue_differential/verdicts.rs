@@ -43,7 +43,7 @@ fn network() -> Result<Network, Skipped> {
     Ok(network)
 }
 
-/// Decides over a packet, and accepts what comes through.
+/// Decides on a packet, and accepts what comes through.
 fn decide(network: &mut Network, request: &Request) {
     network.tell(0, request);
     network.listen_all("after a verdict");

@@ -44,7 +44,7 @@ struct Queue<T> {
 #[derive(Debug)]
 struct Sorting {
     number: u16,
-    /// What is decided over packets that are too many.
+    /// What is decided on packets that are too many.
     excess: Verdict,
     /// IPv4, then IPv6.
     sides: [Side; 2],

@@ -55,7 +55,7 @@ fn run(scenario: &Scenario) -> Vec<TraceEntry> {
     kernel.take_trace()
 }
 
-/// Reads what is there, and decides over it.
+/// Reads what is there, and decides on it.
 fn work(program: &mut Application, queue: &mut Queue) -> Result<(), Error> {
     let mut buffer = vec![0; queue.buffer_len()];
     loop {

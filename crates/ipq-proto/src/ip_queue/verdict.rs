@@ -30,7 +30,7 @@ pub struct VerdictMsg<A: Abi = Native> {
 }
 
 impl<A: Abi> VerdictMsg<A> {
-    /// Decides over the packet `id`; `data_len` says how many bytes of replacement follow, 0 for none.
+    /// Decides on the packet `id`; `data_len` says how many bytes of replacement follow, 0 for none.
     ///
     /// # Errors
     ///

@@ -35,7 +35,7 @@ struct RawVerdict {
 }
 
 impl<O: ByteOrder> VerdictMsg<O> {
-    /// Decides over the packet `id` of `queue`; in a batch, over all packets that are not later than it.
+    /// Decides on the packet `id` of `queue`; in a batch, on all packets that are not later than it.
     pub const fn new(queue: u16, id: u32, verdict: Verdict) -> Self {
         let data = RawVerdict { verdict: U32::new(verdict.0), id: U32::new(id) };
         Self { generic: Generic::new(0, queue), attribute: FixedAttribute::new(VERDICT_HDR, data) }

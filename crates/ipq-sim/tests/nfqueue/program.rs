@@ -115,7 +115,7 @@ impl Program {
         self.ask(CONFIG, FlagsMsg::new(queue, flags, all), &[])
     }
 
-    /// Decides over a packet, without an acknowledgement.
+    /// Decides on a packet, without an acknowledgement.
     #[track_caller]
     pub(super) fn verdict(&mut self, queue: u16, id: u32, verdict: Verdict) {
         self.tell(VERDICT, Flags::REQUEST, VerdictMsg::new(queue, id, verdict), &[]);

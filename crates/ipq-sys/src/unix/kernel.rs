@@ -173,7 +173,7 @@ pub trait ServedKernel {
     }
 
     /// Whether anything can still come to one of these sockets, which are all that a program has: something is to happen,
-    /// or another program has yet to decide over packets. A kernel that runs by itself never knows that nothing can.
+    /// or another program has yet to decide on packets. A kernel that runs by itself never knows that nothing can.
     fn may_come(&mut self, sockets: &[SocketId]) -> bool {
         let _ = sockets;
         true

@@ -17,7 +17,7 @@ const LONGEST_DATAGRAM: usize = 32 << 10;
 const DATAGRAMS_AT_ONCE: usize = 32;
 
 impl Lane {
-    /// Decides over a packet.
+    /// Decides on a packet.
     pub(crate) fn send_verdict(
         &mut self,
         id: PacketId,
@@ -48,7 +48,7 @@ impl Lane {
         Ok(sent?)
     }
 
-    /// Decides over packets of this lane, in as few system calls and messages as their verdicts allow.
+    /// Decides on packets of this lane, in as few system calls and messages as their verdicts allow.
     pub(crate) fn send_verdicts(&mut self, decisions: &[(PacketId, Verdict)]) -> Result<(), Error> {
         match &self.front {
             Front::IpQueue(_) => self.send_each(decisions),
@@ -77,7 +77,7 @@ impl Lane {
         Ok(())
     }
 
-    /// `nfnetlink_queue` reads all messages of a datagram, and one message can decide over all packets up to one:
+    /// `nfnetlink_queue` reads all messages of a datagram, and one message can decide on all packets up to one:
     /// where these are the oldest of their queue, one after the other, and have the same verdict.
     fn send_batches(&mut self, decisions: &[(PacketId, Verdict)]) -> Result<(), Error> {
         self.outbox.clear();

@@ -14,7 +14,7 @@ use crate::{Error, Event, Packet, PacketId};
 const SLOTS: usize = 64;
 
 impl Queue {
-    /// Decides over a packet. Verdicts may come in any order, and long after the packet was read.
+    /// Decides on a packet. Verdicts may come in any order, and long after the packet was read.
     ///
     /// A refusal, for a packet that is not queued any more, comes back as [`Event::Refused`].
     ///
@@ -26,7 +26,7 @@ impl Queue {
         self.decide(id, verdict, None, &[])
     }
 
-    /// Decides over a packet and replaces it, from its IP header on.
+    /// Decides on a packet and replaces it, from its IP header on.
     ///
     /// The kernel repairs neither lengths nor checksums, and whoever finds one wrong discards the packet
     /// silently. A replacement that is empty is none; `ip_queue` ignores one shorter than an IP header, and drops the
@@ -45,7 +45,7 @@ impl Queue {
         self.decide(id, verdict, None, replacement)
     }
 
-    /// Decides over a packet and gives it a netfilter mark.
+    /// Decides on a packet and gives it a netfilter mark.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Decides over several packets, in as few system calls as the kernel allows. The effect is that of as many
+    /// Decides on several packets, in as few system calls as the kernel allows. The effect is that of as many
     /// [verdicts](Self::verdict) in this order, but that packets which are gone may be refused together, with the id of
     /// the last one.
     ///
@@ -152,7 +152,7 @@ impl Queue {
     }
 }
 
-/// What is needed to read packets and decide over them, batch after batch.
+/// What is needed to read packets and decide on them, batch after batch.
 pub(crate) struct Work {
     batch: Batch,
     decisions: Vec<(PacketId, Verdict)>,

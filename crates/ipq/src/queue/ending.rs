@@ -37,7 +37,7 @@ impl Queue {
     /// Gives all packets that are still queued a verdict, those that nobody has read yet included. For the end: dropped
     /// without it, a session leaves them to the kernel, which drops them.
     ///
-    /// Packets that were read and not decided over are known on `nfnetlink_queue` only; on `ip_queue` a [`SharedQueue`]
+    /// Packets that were read and not decided on are known on `nfnetlink_queue` only; on `ip_queue` a [`SharedQueue`]
     /// keeps track of them. Verdicts for packets that are gone are refused, which does no harm.
     ///
     /// [`SharedQueue`]: crate::SharedQueue
@@ -66,7 +66,7 @@ impl Queue {
         self.lanes.iter_mut().try_for_each(Lane::release)
     }
 
-    /// Gives a packet that nobody decided over its verdict.
+    /// Gives a packet that nobody decided on its verdict.
     pub(crate) fn settle_by_default(
         &mut self,
         id: PacketId,

@@ -68,7 +68,7 @@ impl World {
         ended
     }
 
-    /// Sends bursts and has `serve` decide over all of each, which from some time on allocates nothing.
+    /// Sends bursts and has `serve` decide on all of each, which from some time on allocates nothing.
     #[track_caller]
     fn serves_without_memory(&self, what: &str, front: Front, mut serve: impl FnMut()) {
         let mut burst = || {

@@ -333,7 +333,7 @@ fn an_unasked_acknowledgement_says_nothing() {
     assert!(matches!(event, Some(Event::Other(MessageType::ERROR))), "{event:?}");
 }
 
-/// What is done next: packets are queued, or some of those that wait are decided over.
+/// What is done next: packets are queued, or some of those that wait are decided on.
 #[derive(Clone, Debug)]
 enum Step {
     Queue(Vec<bool>),

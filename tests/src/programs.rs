@@ -91,6 +91,8 @@ pub fn cli() -> &'static Path {
             cargo.args(["build", "--quiet", "--locked", "-p", "ipq-cli", "-p", "ipq-preload"]);
             let name = directory.file_name().unwrap();
             cargo.arg("--profile").arg(if name == "debug" { "dev".as_ref() } else { name });
+            // Not the usual place where coverage is measured.
+            cargo.arg("--target-dir").arg(directory.parent().unwrap());
             succeed(cargo.current_dir(root()));
         });
         directory.join("ipq-cli")

@@ -17,6 +17,9 @@ fn build(features: &str) -> Output {
         .arg(crate_dir().join("Cargo.toml"))
         .arg("--target-dir")
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-std"))
+        // What measures coverage wraps the compiler, and ends otherwise.
+        .env_remove("RUSTC_WRAPPER")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .output()
         .expect("cargo runs, as it runs this test")
 }

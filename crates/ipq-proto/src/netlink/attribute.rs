@@ -165,8 +165,13 @@ impl<'a> Attribute<'a> {
     /// The data as a value of a fixed size; longer data are cut, as the kernel may add to them.
     #[inline]
     pub(crate) fn value<T: FromBytes>(&self, what: &'static str) -> Result<T, DecodeError> {
-        let value = T::read_from_prefix(self.data).map(|(value, _)| value);
-        value.map_err(|_| self.error(what, size_of::<T>()))
+        self.read().ok_or_else(|| self.error(what, size_of::<T>()))
+    }
+
+    /// The same; `None` if they are shorter.
+    #[inline]
+    pub(crate) fn read<T: FromBytes>(&self) -> Option<T> {
+        T::read_from_prefix(self.data).ok().map(|(value, _)| value)
     }
 
     #[cold]

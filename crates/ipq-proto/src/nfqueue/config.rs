@@ -206,33 +206,62 @@ impl ConfigRequest {
     pub fn decode<O: ByteOrder>(body: &[u8]) -> Result<Self, DecodeError> {
         let (generic, rest) = Generic::split(body)?;
         let mut request = Self { queue: generic.queue(), ..Self::default() };
-        for attribute in attributes::<O>(rest) {
-            let taken = attribute.and_then(|attribute| request.take(&attribute));
-            taken.map_err(|error| error.at(size_of::<Generic>()))?;
+        match request.take_all::<O>(rest) {
+            Ok(()) => Ok(request),
+            Err(error) => Err(error.at(size_of::<Generic>())),
         }
-        Ok(request)
     }
 
-    /// Takes over what an attribute says.
-    #[inline]
-    fn take(&mut self, attribute: &Attribute<'_>) -> Result<(), DecodeError> {
-        let number = |what| attribute.value::<U32<NetworkEndian>>(what).map(U32::get);
-        match attribute.kind {
-            CFG_CMD => {
-                let raw: RawCommand = attribute.value("queue command")?;
-                self.command = Some((Command(raw.command), raw.family.get()));
+    /// Takes over what all attributes say.
+    ///
+    /// A function of its own, and its error another one's, so that the request stays where it is: it is a lot to be moved
+    /// about in registers.
+    #[inline(never)]
+    fn take_all<O: ByteOrder>(&mut self, rest: &[u8]) -> Result<(), DecodeError> {
+        for attribute in attributes::<O>(rest) {
+            let attribute = attribute?;
+            if self.take(&attribute).is_none() {
+                let Attribute { kind, data, .. } = attribute;
+                return Err(too_short(kind, data.len(), attribute.data_offset()));
             }
-            CFG_PARAMS => {
-                let raw: PackedParams = attribute.value("copy mode")?;
-                self.params = Some((raw.mode, raw.range.get()));
-            }
-            CFG_QUEUE_MAXLEN => self.max_length = Some(number("maximum length")?),
-            CFG_FLAGS => self.flags = Some(QueueFlags(number("queue flags")?)),
-            CFG_MASK => self.mask = Some(QueueFlags(number("mask of queue flags")?)),
-            _ => (),
         }
         Ok(())
     }
+
+    /// Takes over what an attribute says; `None` if it is too short.
+    #[inline]
+    fn take(&mut self, attribute: &Attribute<'_>) -> Option<()> {
+        let number = || attribute.read::<U32<NetworkEndian>>().map(U32::get);
+        match attribute.kind {
+            CFG_CMD => {
+                let raw: RawCommand = attribute.read()?;
+                self.command = Some((Command(raw.command), raw.family.get()));
+            }
+            CFG_PARAMS => {
+                let raw: PackedParams = attribute.read()?;
+                self.params = Some((raw.mode, raw.range.get()));
+            }
+            CFG_QUEUE_MAXLEN => self.max_length = Some(number()?),
+            CFG_FLAGS => self.flags = Some(QueueFlags(number()?)),
+            CFG_MASK => self.mask = Some(QueueFlags(number()?)),
+            _ => (),
+        }
+        Some(())
+    }
+}
+
+/// The error of an attribute that has so many bytes of data, too few, from `offset` on.
+#[cold]
+#[inline(never)]
+fn too_short(kind: u16, have: usize, offset: usize) -> DecodeError {
+    let (what, need) = match kind {
+        CFG_CMD => ("queue command", size_of::<RawCommand>()),
+        CFG_PARAMS => ("copy mode", size_of::<PackedParams>()),
+        CFG_QUEUE_MAXLEN => ("maximum length", size_of::<u32>()),
+        CFG_FLAGS => ("queue flags", size_of::<u32>()),
+        _ => ("mask of queue flags", size_of::<u32>()),
+    };
+    DecodeError::too_short(what, need, have).at(offset)
 }
 
 /// [`RawParams`] without the padding, which a sender may leave out.

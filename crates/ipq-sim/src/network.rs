@@ -131,7 +131,11 @@ impl Machine {
                 Some((packet, Hook::PostRouting))
             }
             Hook::LocalIn => {
-                let whole = self.reassemble(packet)?;
+                // Those of IPv4 were put together in front of the hook: what a verdict has made one since is none to it.
+                let whole = match packet.family {
+                    Family::Ipv4 => packet,
+                    Family::Ipv6 => self.reassemble(packet)?,
+                };
                 self.deliver(whole, None);
                 None
             }

@@ -1,9 +1,11 @@
 //! Replacements: when one is taken, when it is ignored, and what becomes of one that is wrong.
 
-use ipq_proto::{CopyMode, Family, Verdict};
-use ipq_sim::{Fate, Reason};
+use ipq_proto::{CopyMode, Family, Hook, Verdict};
+use ipq_sim::{Fate, Match, Reason, SocketOptions, Target};
 
-use crate::common::{World, fix_header, set_ip_len, transport_offset, udp};
+use crate::common::{
+    Program, World, builder, fix_header, fragment_on, here, set_ip_len, transport_offset, udp,
+};
 
 /// The packet that is queued, and what is delivered when a verdict of that kind comes for it.
 #[track_caller]
@@ -214,5 +216,25 @@ fn a_time_to_live_may_change_if_the_checksum_does() {
         data[ttl] -= 1;
         fix_header(&mut data);
         assert_eq!(is_replaced_by(family, &data), (Fate::Delivered, data));
+    }
+}
+
+/// IPv4 is put together in front of `LOCAL_IN`, IPv6 behind it.
+#[test]
+fn made_a_fragment_at_local_in_a_packet_of_ipv4_is_not_put_together() {
+    for family in Family::ALL {
+        let kernel = builder().build();
+        kernel.rule(Hook::LocalIn, Match::any(), Target::Queue);
+        let mut program = Program::open(&kernel, family, SocketOptions::default());
+        program.set_mode(CopyMode::Packet { range: 0 });
+        kernel.send(family, &udp(family, b"original"));
+        kernel.run();
+        let id = program.packet().id;
+        program.verdict_with(id, Verdict::Accept, &fragment_on(here(family), 6, false, b"the end"));
+        let fates: Vec<_> = kernel.take_outcomes().iter().map(|outcome| outcome.fate).collect();
+        match family {
+            Family::Ipv4 => assert_eq!(fates, [Fate::Delivered]),
+            Family::Ipv6 => assert_eq!(fates, [], "it waits for the others"),
+        }
     }
 }

@@ -3,14 +3,14 @@
 //! cargo-llvm-cov builds everything so that it counts, and runs all tests. Programs that tests start count as well, and so
 //! do the libraries that are preloaded into other programs or linked with programs in C.
 
-mod counts;
-mod export;
-mod report;
+pub(crate) mod counts;
+pub(crate) mod export;
+pub(crate) mod report;
 
 use std::path::PathBuf;
 
 use crate::document::Document;
-use crate::packages::target_directory;
+use crate::packages::{packages, target_directory};
 use crate::tool::{Outcome, cargo, run as call, succeeds};
 use counts::Coverage;
 
@@ -31,23 +31,32 @@ pub(crate) struct Args {
 /// Runs all tests and reports. A test that fails does not keep the others from being counted.
 pub(crate) fn run(args: &Args) -> Outcome {
     let document = args.write.as_deref().map(|path| Document::read(path, SECTION)).transpose()?;
-    if !succeeds(cargo("llvm-cov --version")) {
-        return Err("needs cargo-llvm-cov: cargo install cargo-llvm-cov --locked".into());
-    }
+    needs_llvm_cov()?;
     let target = target_directory()?.join("llvm-cov-target");
+    let packages = packages()?;
+    let targets = packages.iter().flat_map(|package| &package.targets);
+    let names: Vec<_> = targets.map(|target| target.name.replace('-', "_")).collect();
     let mut tested = Ok(());
     if !args.no_run {
-        export::forget(&target)?;
+        export::forget(&target, &names)?;
         tested =
             call(cargo("llvm-cov --no-report --workspace --all-features --locked --no-fail-fast"));
     }
-    let coverage = Coverage::read(&export::export(&target)?)?;
+    let coverage = Coverage::read(&export::export(&target, &names)?)?;
     println!("{}", report::table(&coverage));
     println!("{}", report::missed(&coverage));
     if let Some(document) = document {
         document.write(&report::table(&coverage))?;
     }
     tested.map_err(|error| format!("{error}; what was counted is above"))
+}
+
+/// Whether cargo-llvm-cov is there.
+pub(crate) fn needs_llvm_cov() -> Outcome {
+    if succeeds(cargo("llvm-cov --version")) {
+        return Ok(());
+    }
+    Err("needs cargo-llvm-cov: cargo install cargo-llvm-cov --locked".into())
 }
 
 #[cfg(test)]

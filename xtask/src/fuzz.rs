@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz`: the fuzz targets, by hand and for as long as one likes.
 
+pub(crate) mod coverage;
 mod report;
 
 use core::num::NonZero;

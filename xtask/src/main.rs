@@ -64,6 +64,8 @@ enum Task {
     Conformance,
     /// Run the fuzz targets (needs cargo-fuzz and a nightly compiler).
     Fuzz(fuzz::Args),
+    /// Count which lines the inputs of the fuzz targets reach, seeds and what the fuzzer has kept (needs cargo-llvm-cov).
+    FuzzCoverage,
     /// Make the seeds of the fuzz targets again that come from recordings, captures and scenarios.
     FuzzSeeds,
     /// Run what threads share in every order in which they can go on, and then under load.
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
             tool::run(cargo("run --quiet --package ipq-tests --bin ipq-conformance"))
         }
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::FuzzCoverage => fuzz::coverage::run(),
         Task::FuzzSeeds => tool::run(cargo("run --quiet --package ipq-tests --bin ipq-fuzz-seeds")),
         Task::Threads(args) => threads::run(&args),
         Task::Load(args) => load::run(&args),

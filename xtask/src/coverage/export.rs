@@ -6,11 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::packages::packages;
 use crate::tool::{command, output, run as call};
 
-/// Merges the counts below `target`, and has them assigned to lines and functions.
-pub(super) fn export(target: &Path) -> Result<String, String> {
+/// Merges the counts below `target`, and has them assigned to lines and functions of the programs with these names.
+pub(crate) fn export(target: &Path, names: &[String]) -> Result<String, String> {
     let merged = target.join("merged.profdata");
     let counts = files(target)?.into_iter().filter(|path| has_extension(path, "profraw"));
     let list = target.join("counts.txt");
@@ -23,25 +22,25 @@ pub(super) fn export(target: &Path) -> Result<String, String> {
     call(merge)?;
     let mut export = tool("LLVM_COV", "llvm-cov")?;
     export.args(["export", "--format=text", "--instr-profile"]).arg(&merged);
-    for object in objects(target)? {
+    for object in objects(target, names)? {
         export.arg("--object").arg(object);
     }
     output(export)
 }
 
 /// Removes what earlier runs have left below `target`: their counts, and programs that were built of other sources.
-pub(super) fn forget(target: &Path) -> Result<(), String> {
+pub(crate) fn forget(target: &Path, names: &[String]) -> Result<(), String> {
     if !target.exists() {
         return Ok(());
     }
     let counts = files(target)?.into_iter().filter(|path| has_extension(path, "profraw"));
-    let stale: Vec<_> = counts.chain(objects(target)?).collect();
+    let stale: Vec<_> = counts.chain(objects(target, names)?).collect();
     stale.iter().try_for_each(|path| fs::remove_file(path).map_err(|error| at(path, &error)))
 }
 
 /// The libraries and programs that count. Of several functions of one name the first is shown, so the libraries with names
 /// in C come before the tests of the same crates.
-fn objects(target: &Path) -> Result<Vec<PathBuf>, String> {
+fn objects(target: &Path, names: &[String]) -> Result<Vec<PathBuf>, String> {
     let deps = target.join("debug/deps");
     if !deps.exists() {
         return Ok(Vec::new());
@@ -49,9 +48,6 @@ fn objects(target: &Path) -> Result<Vec<PathBuf>, String> {
     let mut objects =
         vec![target.join("tmp/libipq/lib/libipq.so.0"), deps.join("libipq_preload.so")];
     objects.retain(|library| library.exists());
-    let packages = packages()?;
-    let targets = packages.iter().flat_map(|package| &package.targets);
-    let names: Vec<_> = targets.map(|target| target.name.replace('-', "_")).collect();
     objects.extend(files(&deps)?.into_iter().filter(|path| {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let name = file.rsplit_once('-').map(|(name, _)| name);

@@ -40,7 +40,7 @@ impl fmt::Display for Count {
 }
 
 /// The functions that were never called, a line each: where they are, and how they begin.
-pub(super) fn missed(coverage: &Coverage) -> String {
+pub(crate) fn missed(coverage: &Coverage) -> String {
     let mut lines = vec!["never called:".to_owned()];
     for (path, file) in &coverage.files {
         let text = fs::read_to_string(root().join(path)).unwrap_or_default();

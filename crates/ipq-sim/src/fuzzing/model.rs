@@ -59,6 +59,8 @@ pub(super) struct Model {
     totals: Totals,
     /// How many packets ended at a receiver who looked at bytes of which nothing is known.
     unknown_ends: u64,
+    /// Whether one came to its receiver that may be a fragment, and wait there for others.
+    is_lost: bool,
     /// What the kernel says it has queued and this model has not yet: packet, place and id, in order.
     told: VecDeque<Queued>,
     /// What the packets of requests are that are about to be sent.
@@ -123,6 +125,7 @@ impl Model {
             ended: Vec::new(),
             totals: Totals::default(),
             unknown_ends: 0,
+            is_lost: false,
             told: VecDeque::new(),
             known: Vec::new(),
         }
@@ -332,6 +335,11 @@ impl Model {
         let in_nfqueues = self.nfqueues.iter().flatten().map(|(_, queue)| queue.waiting.len());
         let queued = in_ip_queues.chain(in_nfqueues).sum::<usize>() as u64;
         Totals { entered: self.entered, queued, ..self.totals }
+    }
+
+    /// Whether it cannot say any more where all packets are.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Whether of every packet that ended it is known how.

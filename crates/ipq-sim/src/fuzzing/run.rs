@@ -95,8 +95,11 @@ impl Run {
         }
     }
 
-    /// Does something to both, and compares everything.
+    /// Does something to both, and compares everything, for as long as the model knows where packets are.
     pub(super) fn apply(&mut self, operation: &Operation) {
+        if self.model.is_lost() {
+            return;
+        }
         self.log.0.push(format!("{operation:?}"));
         self.act(operation);
         self.check();
@@ -312,6 +315,9 @@ impl Run {
 
     /// Has a program send a datagram that is in parts.
     pub(super) fn send(&mut self, slot: Slot, parts: &[&[u8]]) {
+        if self.model.is_lost() {
+            return;
+        }
         let Some(open) = &mut self.slots[slot] else { return };
         let name = open.name;
         let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
@@ -338,6 +344,9 @@ impl Run {
 
     /// Everybody goes home: nothing waits any more, and every packet has ended.
     pub(super) fn end(mut self) {
+        if self.model.is_lost() {
+            return;
+        }
         for slot in 0..SLOTS {
             self.apply(&Operation::HearAll(slot));
         }

@@ -200,6 +200,8 @@ impl Model {
                 Some((packet, Hook::PostRouting))
             }
             Hook::LocalIn => {
+                // Those of IPv6 are put together behind this hook.
+                self.is_lost |= packet.family == Family::Ipv6 && packet.content.has_extension();
                 self.arrive(packet);
                 None
             }

@@ -82,6 +82,13 @@ impl Content {
         matches!(self, Self::Opaque(bytes) if bytes.len() < LEAST_HEADER_LEN)
     }
 
+    /// Whether extension headers follow its IPv6 header, one for fragments perhaps among them. Nothing known has any.
+    pub(super) fn has_extension(&self) -> bool {
+        const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
+        let Self::Opaque(bytes) = self else { return false };
+        bytes.get(6).is_some_and(|next| EXTENSIONS.contains(next))
+    }
+
     /// Where routes take it.
     pub(super) fn is_for_beyond(&self) -> bool {
         let Self::Known(datagram) = self else { return false };

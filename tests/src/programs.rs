@@ -85,18 +85,27 @@ pub fn prefix() -> Result<&'static Path, Skipped> {
 pub fn cli() -> &'static Path {
     static CLI: OnceLock<PathBuf> = OnceLock::new();
     CLI.get_or_init(|| {
-        let directory = profile();
+        let directory = programs();
         once(&directory.join("ipq-cli.lock"), || {
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args(["build", "--quiet", "--locked", "-p", "ipq-cli", "-p", "ipq-preload"]);
             let name = directory.file_name().unwrap();
             cargo.arg("--profile").arg(if name == "debug" { "dev".as_ref() } else { name });
-            // Not the usual place where coverage is measured.
             cargo.arg("--target-dir").arg(directory.parent().unwrap());
             succeed(cargo.current_dir(root()));
         });
         directory.join("ipq-cli")
     })
+}
+
+/// Where cargo puts programs: where it has put this test or, where coverage is measured, elsewhere, since what is built in
+/// that place counts, with the features it was built with.
+fn programs() -> PathBuf {
+    let profile = profile();
+    if env::var_os("CARGO_LLVM_COV").is_none() {
+        return profile;
+    }
+    profile.with_file_name("tmp").join("programs").join(profile.file_name().unwrap())
 }
 
 /// Where cargo has put what it built this test with.

@@ -32,11 +32,8 @@ pub extern "C" fn ipq_create_handle(flags: u32, protocol: u32) -> *mut Handle {
 
 /// The family of a protocol's number: `NFPROTO_IPV4` or `NFPROTO_IPV6`.
 pub(crate) fn family(protocol: u32) -> Result<Family, Failure> {
-    match protocol {
-        2 => Ok(Family::Ipv4),
-        10 => Ok(Family::Ipv6),
-        _ => Err(Failure::plain(ErrorCode::Protocol)),
-    }
+    let family = u8::try_from(protocol).ok().and_then(Family::of_hook);
+    family.ok_or_else(|| Failure::plain(ErrorCode::Protocol))
 }
 
 /// Closes a session.

@@ -37,6 +37,17 @@ impl Family {
         }
     }
 
+    /// The family of the packets at hooks of this number: 2 for IPv4, 10 for IPv6; `None` where they are of several, as at
+    /// those of a bridge.
+    #[doc(alias("NFPROTO_IPV4", "NFPROTO_IPV6"))]
+    pub const fn of_hook(number: u8) -> Option<Self> {
+        match number {
+            2 => Some(Self::Ipv4),
+            10 => Some(Self::Ipv6),
+            _ => None,
+        }
+    }
+
     /// The length in bytes of the shortest IP header: 20 for IPv4, 40 for IPv6.
     pub const fn header_len(self) -> usize {
         match self {

@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 use ipq_proto::abi::AbiVisitor;
 use ipq_proto::netlink::{self, Framed, Header, MessageType, Reply, padding};
 use ipq_proto::nfqueue::{
-    self as wire, Command, CommandMsg, MarkAttribute, Message, ParamsMsg, VerdictMsg,
+    self as wire, Command, CommandMsg, Generic, MarkAttribute, Message, ParamsMsg, VerdictMsg,
 };
 use ipq_proto::{
     Abi, CopyMode, DataModel, DecodeError, DeviceName, EncodeError, Family, HardwareType, Verdict,
@@ -70,6 +70,15 @@ impl Nfqueue {
     #[inline]
     pub(crate) fn family_of(&self, message: &wire::Packet<'_>) -> Option<Family> {
         message.ip_family().filter(|&family| self.families.contains(family))
+    }
+
+    /// Whether a packet that this message is about came to a hook of a family that is asked for, and so is of that family.
+    /// Nothing else is looked at; a hook of a bridge has no family of packets.
+    #[inline]
+    pub(crate) fn asks_for_hook_of(&self, message: &[u8]) -> bool {
+        let body = message.get(netlink::HEADER_LEN..).unwrap_or_default();
+        let family = Generic::split(body).ok().and_then(|(it, _)| Family::of_hook(it.family));
+        family.is_some_and(|family| self.families.contains(family))
     }
 
     /// A packet as a session hands it out.

@@ -282,7 +282,7 @@ impl Queue {
                 None => self.look(&mut take)?.unwrap_or(Found::Nothing),
             };
             let Found::Something(received, lane) = found else { return Ok(found) };
-            if !self.lanes[lane].may_be_unwanted() {
+            if !self.lanes[lane].may_be_unwanted(received, buffer) {
                 return Ok(found);
             }
             let Ok(Said::Unwanted(id)) = self.lanes[lane].interpret(received, buffer) else {

@@ -196,14 +196,10 @@ type Be16 = U16<NetworkEndian>;
 impl<'a> Packet<'a> {
     /// Which IP it is: as its hook says, else its link layer, else its first byte.
     pub fn ip_family(&self) -> Option<Family> {
-        match self.family {
-            2 => Some(Family::Ipv4),
-            10 => Some(Family::Ipv6),
-            _ => {
-                let by_header = self.payload.and_then(Family::of_packet);
-                self.hw_protocol.family().or(by_header)
-            }
-        }
+        Family::of_hook(self.family).or_else(|| {
+            let by_header = self.payload.and_then(Family::of_packet);
+            self.hw_protocol.family().or(by_header)
+        })
     }
 
     /// The body of an `NFQNL_MSG_PACKET`. Unknown attributes are skipped.

@@ -11,9 +11,16 @@ use crate::nfqueue::Nfqueue;
 use crate::{Event, Packet, PacketId, Refusal, ip_queue, nfqueue};
 
 impl Lane {
-    /// Whether this lane can say that a packet is [unwanted](Said::Unwanted).
-    pub(crate) const fn may_be_unwanted(&self) -> bool {
-        matches!(self.front, Front::Nfqueue(_))
+    /// Whether what was received may be a packet that is [unwanted](Said::Unwanted), as far as a quick look tells.
+    #[inline]
+    pub(crate) fn may_be_unwanted(&self, received: Received, buffer: &[u8]) -> bool {
+        match &self.front {
+            Front::IpQueue(_) => false,
+            Front::Nfqueue(nfqueue) => {
+                let message = buffer.get(..received.len_in_buffer()).unwrap_or(buffer);
+                !nfqueue.asks_for_hook_of(message)
+            }
+        }
     }
 
     /// Hands the packet that was received to `then`, if it is one that is asked for, and is all there; gives what that
